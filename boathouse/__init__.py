@@ -1,0 +1,3 @@
+"""Boathouse: an analytics warehouse that one person can own."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,16 @@
+"""Builds: dbt over the lake, what came out of it, and whether that may be released."""
+
+from boathouse.build.blockers import Blocker, find_blockers
+from boathouse.build.report import BuildReport, NodeProgress, NodeResult
+from boathouse.build.run import Manifest, prepare_manifest, run_build
+
+__all__ = [
+    "Blocker",
+    "BuildReport",
+    "Manifest",
+    "NodeProgress",
+    "NodeResult",
+    "find_blockers",
+    "prepare_manifest",
+    "run_build",
+]

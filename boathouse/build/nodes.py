@@ -1,0 +1,166 @@
+"""The nodes of the dbt project, as they were at the last build: the table `meta.nodes`.
+
+dbt's own record of them, `manifest.json`, may lie in any folder, be cleaned away, or be on
+another machine. The lake keeps what a release needs of it: which models and tests there are,
+what they depend on, and how a mart is described and ordered. The dbt plugin brings it up to date
+before the first statement of every build, whoever started it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from boathouse.errors import BuildError
+from boathouse.lake import Lake
+from boathouse.sql import row
+
+TEST_KINDS = ("test", "unit_test")
+_KINDS = ("model", "seed", "snapshot", *TEST_KINDS)
+_HINT = "Run `boathouse build`, or a dbt command without --no-write-json."
+
+
+@dataclass(frozen=True)
+class Node:
+    """A model, seed, snapshot, data test or unit test that is not disabled."""
+
+    unique_id: str
+    name: str
+    kind: str
+    path: str  # of the file to look at, in the project
+    depends_on: list[str]
+    schema_name: str
+    relation: str  # name of the table it makes
+    materialized: str
+    description: str
+    column_descriptions: str  # a JSON object: column → description
+    key: list[str]  # columns that together are unique; empty when nobody says so
+    release_order: list[str]  # columns that a released table is sorted by
+
+    @property
+    def leaves_result(self) -> bool:
+        """Return whether dbt reports on this node; ephemeral models only live inside others."""
+        return self.materialized != "ephemeral"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Return the descriptions of the columns that have one."""
+        described: dict[str, str] = json.loads(self.column_descriptions)
+        return described
+
+
+def from_manifest(path: Path) -> list[Node]:
+    """Return the nodes in a `manifest.json`, sorted by id.
+
+    Raises:
+        BuildError: the file is missing or is no manifest.
+    """
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        entries = [*manifest["nodes"].values(), *manifest["unit_tests"].values()]
+    except (OSError, ValueError, KeyError) as error:
+        raise BuildError(f"{path} is no manifest that dbt wrote: {error!r}", hint=_HINT) from error
+    keys = _tested_keys(entries)
+    nodes = [_node(entry, keys) for entry in entries if entry["resource_type"] in _KINDS]
+    return sorted(nodes, key=lambda node: node.unique_id)
+
+
+def of_command(flags: Any) -> list[Node]:
+    """Return the nodes that the dbt command with these flags has parsed.
+
+    Raises:
+        BuildError: it was told to write no manifest, so that an old one may lie there.
+    """
+    if _vouched_for is not None:
+        return _vouched_for
+    if not flags.WRITE_JSON:
+        raise BuildError(
+            "dbt was told not to write its manifest, so nobody can tell which tests must have "
+            "passed before a release.",
+            hint="Run it without --no-write-json (and without DBT_WRITE_JSON=false).",
+        )
+    project = Path(flags.PROJECT_DIR or ".").absolute()
+    return from_manifest(project / (flags.TARGET_PATH or "target") / "manifest.json")
+
+
+_vouched_for: list[Node] | None = None
+
+
+@contextmanager
+def vouching_for(nodes: list[Node]) -> Iterator[None]:
+    """Say for a `with` block which nodes dbt knows, when it starts from a manifest in memory."""
+    global _vouched_for
+    before, _vouched_for = _vouched_for, nodes
+    try:
+        yield
+    finally:
+        _vouched_for = before
+
+
+def _node(entry: Mapping[str, Any], tested_keys: Mapping[str, list[str]]) -> Node:
+    config = entry.get("config") or {}
+    meta = config.get("meta") or {}
+    columns = entry.get("columns") or {}
+    described = {name: each["description"] for name, each in columns.items() if each["description"]}
+    key = _as_list(config.get("unique_key")) or _as_list(entry.get("primary_key"))
+    return Node(
+        unique_id=entry["unique_id"],
+        name=entry["name"],
+        kind=entry["resource_type"],
+        path=entry["original_file_path"],
+        depends_on=sorted((entry.get("depends_on") or {}).get("nodes") or []),
+        schema_name=entry.get("schema") or "",
+        relation=entry.get("alias") or entry["name"],
+        materialized=config.get("materialized") or "",
+        description=(entry.get("description") or "").strip(),
+        column_descriptions=json.dumps(described, ensure_ascii=False, sort_keys=True),
+        key=key or tested_keys.get(entry["unique_id"], []),
+        release_order=_as_list(meta.get("release_order")),
+    )
+
+
+def _tested_keys(entries: list[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return for each model the columns that a test of its own finds unique."""
+    keys: dict[str, list[str]] = {}
+    for entry in entries:
+        test = entry.get("test_metadata") or {}
+        if test.get("name") == "unique_combination":
+            columns = _as_list((test.get("kwargs") or {}).get("columns"))
+        elif test.get("name") == "unique":
+            columns = _as_list(entry.get("column_name"))
+        else:
+            continue
+        if entry.get("attached_node") and not (entry.get("config") or {}).get("where"):
+            keys.setdefault(entry["attached_node"], columns)
+    return keys
+
+
+def _as_list(value: Any) -> list[str]:
+    if value is None or value == "":
+        return []
+    return [str(value)] if isinstance(value, str) else [str(item) for item in value]
+
+
+def remembered(lake: Lake) -> list[Node]:
+    """Return the nodes of the project as it was at the last build, sorted by id."""
+    columns = ", ".join(field.name for field in fields(Node))
+    found = lake.rows(f"select {columns} from lake.meta.nodes order by unique_id")
+    return [Node(*values) for values in found]
+
+
+def remember(lake: Lake, nodes: list[Node]) -> None:
+    """Make `nodes` the remembered ones; writes only when something changed."""
+    if remembered(lake) == nodes:
+        return
+
+    def replace(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute("delete from lake.meta.nodes")
+        if nodes:
+            rows = ", ".join(row(astuple(node)) for node in nodes)
+            con.execute(f"insert into lake.meta.nodes values {rows}")
+
+    lake.write(replace, "note the nodes of the dbt project")

@@ -1,0 +1,192 @@
+"""The tables that Boathouse itself keeps in the lake: raw tables and the `meta` schema.
+
+Creates what is missing and widens what a contract has outgrown; never drops anything.
+"""
+
+import duckdb
+
+from boathouse.contracts import Contract
+from boathouse.errors import ContractError
+from boathouse.lake import SCHEMAS, Lake
+from boathouse.sql import identifier
+
+_BUILD_RESULTS = {
+    "build_id": "bigint",
+    "unique_id": "varchar",
+    "name": "varchar",
+    "kind": "varchar",
+    "status": "varchar",
+    "seconds": "double",
+    "rows": "bigint",
+    "message": "varchar",
+}
+META_TABLES: dict[str, dict[str, str]] = {
+    "loads": {
+        "load_id": "bigint",
+        "source": "varchar",
+        "file_name": "varchar",
+        "file_sha256": "varchar",
+        "file_bytes": "bigint",
+        "rows_read": "bigint",
+        "rows_loaded": "bigint",
+        "rows_rejected": "bigint",
+        "status": "varchar",
+        "reason": "varchar",
+        "loaded_at": "timestamp",
+    },
+    "rejected_rows": {
+        "load_id": "bigint",
+        "source": "varchar",
+        "file_name": "varchar",
+        "row_number": "bigint",
+        "reasons": "varchar[]",
+        "raw_row": "varchar",
+        "rejected_at": "timestamp",
+        "replayed_at": "timestamp",
+    },
+    "builds": {
+        "build_id": "bigint",
+        "command": "varchar",
+        "selection": "varchar",
+        "status": "varchar",
+        "started_at": "timestamp",
+        "finished_at": "timestamp",
+        "lake_snapshot": "bigint",
+        # What was going to run; kept only while it runs, so that it stays when the build is killed.
+        "selected": "varchar[]",
+    },
+    "build_results": _BUILD_RESULTS,
+    "releases": {
+        "release_id": "bigint",
+        "lake_snapshot": "bigint",
+        "build_id": "bigint",
+        "released_at": "timestamp",
+        "is_current": "boolean",
+    },
+    "source_freshness": {
+        "source": "varchar",
+        "last_loaded_at": "timestamp",
+        "last_event_at": "timestamp",
+        "rows": "bigint",
+        "rejected_rows": "bigint",
+        "load_id": "bigint",  # the newest load that is counted
+    },
+    # The dbt project at the last build: see boathouse/build/nodes.py.
+    "nodes": {
+        "unique_id": "varchar",
+        "name": "varchar",
+        "kind": "varchar",
+        "path": "varchar",
+        "depends_on": "varchar[]",
+        "schema_name": "varchar",
+        "relation": "varchar",
+        "materialized": "varchar",
+        "description": "varchar",
+        "column_descriptions": "varchar",
+        "key": "varchar[]",
+        "release_order": "varchar[]",
+    },
+    # Each node's latest result when the last release was made, so that later builds alone tell
+    # what has changed since: see boathouse/build/blockers.py.
+    "node_results": _BUILD_RESULTS,
+    # How far each incremental model has followed what was loaded: see macros/incremental.
+    "model_state": {
+        "model": "varchar",
+        "load_id": "bigint",
+        "lake_snapshot": "bigint",
+        "rebuilt_snapshot": "bigint",
+    },
+}
+REPLACED_BY = "_replaced_by"
+
+
+def ensure(lake: Lake, contracts: dict[str, Contract]) -> None:
+    """Make every schema, table and column that is missing, in one transaction.
+
+    Raises:
+        ContractError: a contract gives a column another type than its raw table has.
+    """
+    statements = missing(lake, contracts)
+
+    def create(con: duckdb.DuckDBPyConnection) -> None:
+        for statement in statements:
+            con.execute(statement)
+
+    if statements:
+        lake.write(create, "make tables from contracts")
+
+
+def missing(lake: Lake, contracts: dict[str, Contract]) -> list[str]:
+    """Return the statements that would make what is missing; none on a complete lake."""
+    existing = _existing(lake)
+    schemas = _schemas(lake)
+    statements = [
+        f"create schema if not exists lake.{schema}" for schema in SCHEMAS if schema not in schemas
+    ]
+    for table, columns in META_TABLES.items():
+        statements += _table_statements("meta", table, columns, existing)
+    for contract in contracts.values():
+        columns = contract.table_columns()
+        statements += _table_statements("raw", contract.source, columns, existing, contract)
+        statements += _table_statements(
+            "replaced", contract.source, {**columns, REPLACED_BY: "bigint"}, existing, contract
+        )
+    return statements
+
+
+def has_meta(lake: Lake) -> bool:
+    """Return whether the lake has its `meta` tables, which the first load or build makes."""
+    return any(schema == "meta" for schema, _ in _existing(lake))
+
+
+def raw_columns(lake: Lake, contract: Contract) -> dict[str, str]:
+    """Return the columns of a raw table as it is in the lake, with their types in lower case."""
+    return _existing(lake)["raw", contract.source]
+
+
+def _schemas(lake: Lake) -> set[str]:
+    query = "select schema_name from duckdb_schemas() where database_name = 'lake'"
+    return {name for (name,) in lake.rows(query)}
+
+
+def _existing(lake: Lake) -> dict[tuple[str, str], dict[str, str]]:
+    tables: dict[tuple[str, str], dict[str, str]] = {}
+    query = """
+        select schema_name, table_name, column_name, lower(data_type)
+        from duckdb_columns()
+        where database_name = 'lake' and schema_name in ('raw', 'replaced', 'meta')
+        order by schema_name, table_name, column_index
+    """
+    for schema, table, column, data_type in lake.rows(query):
+        tables.setdefault((schema, table), {})[column] = data_type
+    return tables
+
+
+def _table_statements(
+    schema: str,
+    table: str,
+    columns: dict[str, str],
+    existing: dict[tuple[str, str], dict[str, str]],
+    contract: Contract | None = None,
+) -> list[str]:
+    name = f"lake.{schema}.{identifier(table)}"
+    found = existing.get((schema, table))
+    if found is None:
+        listed = ", ".join(f"{identifier(column)} {kind}" for column, kind in columns.items())
+        return [f"create table {name} ({listed})"]
+    statements = []
+    for column, kind in columns.items():
+        if column not in found:
+            statements.append(f"alter table {name} add column {identifier(column)} {kind}")
+        elif found[column] != _spelled(kind):
+            raise ContractError(
+                f"{contract.path if contract else schema}: table {table}: column {column} is "
+                f"{kind} in the contract but {found[column]} in the lake.",
+                hint="Give the column its old type, or a new name for the new type.",
+            )
+    return statements
+
+
+def _spelled(data_type: str) -> str:
+    """Return a type as DuckDB spells it: `decimal(18, 2)` → `decimal(18,2)`."""
+    return data_type.replace(", ", ",")

@@ -1,0 +1,331 @@
+"""The commands and their options. What they do is in the core; how it looks is in `show`."""
+
+import signal
+import sys
+import threading
+from datetime import date
+from typing import Annotated, Any
+
+import typer
+
+from boathouse.cli.options import Debug, Json, print_json, progress
+
+app = typer.Typer(
+    help="Boathouse: raw files in, tested marts out, in a warehouse that you own.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+quarantine_app = typer.Typer(help="What was rejected, and loading it again.", no_args_is_help=True)
+app.add_typer(quarantine_app, name="quarantine")
+
+EXIT_REJECTS = 3
+Source = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
+
+
+def _settings() -> Any:
+    from pydantic import ValidationError
+
+    from boathouse.errors import UsageError
+    from boathouse.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise UsageError(
+            f"BOATHOUSE_{name} is {first.get('input')!r}: {first['msg']}.",
+            hint="Mend it in the environment or in .env.",
+        ) from None
+
+
+def _contracts(settings: Any) -> Any:
+    from boathouse.contracts import load_contracts
+
+    return load_contracts(settings.project)
+
+
+@app.command(epilog="Example: `boathouse generate --scale 10 --dirty 0.01`")
+def generate(
+    scale: Annotated[float, typer.Option(help="1 is about 100,000 session events.")] = 1.0,
+    days: Annotated[int, typer.Option(help="How many days of data.")] = 14,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 42,
+    dirty: Annotated[float, typer.Option(help="Share of records made faulty, 0 to 1.")] = 0.0,
+    until: Annotated[
+        str | None, typer.Option(help="Last day of the data [default: yesterday].")
+    ] = None,
+    source: Source = None,
+    if_empty: Annotated[
+        bool, typer.Option(help="Only if nothing waits and nothing was ever loaded.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write believable raw files for every source into landing."""
+    from boathouse import demo
+    from boathouse.errors import UsageError
+    from boathouse.ingest import deliveries
+
+    settings = _settings()
+    contracts = _contracts(settings)
+    if source is not None and source not in contracts:
+        raise UsageError(
+            f"There is no source {source!r}.", hint=f"Sources: {', '.join(contracts)}."
+        )
+    if if_empty and (settings.archive.exists() or deliveries.find(settings, contracts).count):
+        return
+    try:
+        last = date.fromisoformat(until) if until else None
+    except ValueError:
+        raise UsageError(f"--until {until!r} is no date.", hint="Write it YYYY-MM-DD.") from None
+    options = demo.DemoOptions(scale=scale, days=days, seed=seed, dirty=dirty, until=last)
+    files = demo.generate(settings.landing, [source] if source else list(contracts), options)
+    if json:
+        print_json([{"source": f.source, "file": f.path, "records": f.rows} for f in files])
+        return
+    records = sum(file.rows for file in files)
+    typer.echo(f"Wrote {len(files):,} demo files with {records:,} records into {settings.landing}.")
+
+
+@app.command(epilog="Example: `boathouse load --source purchases --strict`")
+def load(
+    source: Source = None,
+    strict: Annotated[bool, typer.Option(help="Exit 3 if anything was rejected.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Load what waits in landing into the lake."""
+    from boathouse.cli import show
+    from boathouse.ingest.loader import load as load_files
+
+    settings = _settings()
+    with progress("Loading files") as update:
+        report = load_files(settings, _contracts(settings), source=source, on_progress=update)
+    print_json(report.as_dict()) if json else show.load_report(report)
+    if strict and report.has_rejects:
+        raise typer.Exit(EXIT_REJECTS)
+
+
+@app.command(epilog="Example: `boathouse build --select fct_sessions+`")
+def build(
+    select: Annotated[
+        list[str] | None, typer.Option("--select", help="dbt selector; may be repeated.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="dbt selector to leave out.")
+    ] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Build incremental models anew.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Build and test the models with dbt, as the one writer."""
+    from dataclasses import asdict
+
+    from boathouse.build import run_build
+    from boathouse.cli import show
+
+    settings = _settings()
+    with progress("Building and testing") as update:
+        report = run_build(
+            settings,
+            select=_words(select),
+            exclude=_words(exclude),
+            full_refresh=full_refresh,
+            on_progress=lambda node: update(node.index, node.total),
+        )
+    print_json(asdict(report)) if json else show.build_report(report)
+    report.require_green()
+
+
+def _words(values: list[str] | None) -> list[str]:
+    return [word for value in values or [] for word in value.split()]
+
+
+@app.command(epilog="Example: `boathouse release`")
+def release(json: Json = False, debug: Debug = False) -> None:
+    """Check the marts and put them before the readers, in one atomic step."""
+    from dataclasses import asdict
+
+    from boathouse.cli import show
+    from boathouse.release import release as release_marts
+
+    settings = _settings()
+    report = release_marts(settings)
+    print_json(asdict(report)) if json else show.release_report(report, settings.warehouse)
+
+
+@app.command(epilog="Example: `boathouse run`")
+def run(
+    strict: Annotated[bool, typer.Option(help="Exit 3 if anything was rejected.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Do the main job: load, build, release."""
+    from boathouse import pipeline
+    from boathouse.cli import show
+
+    settings = _settings()
+    with progress("Loading files") as loading, progress("Building and testing") as building:
+        report = pipeline.run(
+            settings, on_load=loading, on_build=lambda node: building(node.index, node.total)
+        )
+    print_json(report.as_dict()) if json else show.run_report(report, settings.warehouse)
+    if strict and report.load.has_rejects:
+        raise typer.Exit(EXIT_REJECTS)
+
+
+@app.command(epilog="Example: `boathouse watch --interval 2`")
+def watch(
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 2.0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Do the main job whenever files arrive, building only what they touch."""
+    from boathouse.cli import show
+    from boathouse.watch import watch as watch_landing
+
+    settings = _settings()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+    def on_run(report: Any) -> None:
+        if json:
+            print_json(report.as_dict())
+        elif report.has_changes:
+            show.watch_line(report)
+        sys.stdout.flush()
+
+    def on_error(error: Any) -> None:
+        typer.echo(f"✗ {error}", err=True)
+
+    if not json:
+        typer.echo(f"Watching {settings.landing} every {interval:g} s. Ctrl-C ends it.")
+    watch_landing(settings, interval=interval, stop=stop, on_run=on_run, on_error=on_error)
+
+
+@app.command(epilog="Example: `boathouse releases`")
+def releases(json: Json = False, debug: Debug = False) -> None:
+    """List the releases that are kept."""
+    from dataclasses import asdict
+
+    from boathouse.cli import show
+    from boathouse.release import list_releases
+
+    kept = list_releases(_settings())
+    print_json([asdict(item) for item in kept]) if json else show.releases(kept)
+
+
+@app.command(epilog="Example: `boathouse rollback 7`")
+def rollback(
+    release_id: Annotated[
+        int | None, typer.Argument(help="Which one [default: the one before].")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Put an earlier release back, in one atomic step."""
+    from dataclasses import asdict
+
+    from boathouse.release import rollback as roll_back
+
+    info = roll_back(_settings(), release_id)
+    if json:
+        print_json(asdict(info))
+    else:
+        typer.echo(
+            f"Release {info.release_id} is current again. "
+            "`boathouse release` goes forward to what the lake holds."
+        )
+
+
+@app.command(
+    epilog="Example: `boathouse sql --lake --as-of 2026-03-01 'select count(*) from raw.purchases'`"
+)
+def sql(
+    query: Annotated[
+        str | None, typer.Argument(help="The query; `-` reads it from standard input.")
+    ] = None,
+    lake: Annotated[bool, typer.Option("--lake", help="Ask the lake, not the release.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="The lake as of this time (UTC).")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", help="The lake as of this snapshot.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ask the released warehouse, or the lake as it is or was; without a query, a shell."""
+    from boathouse.cli import shell
+    from boathouse.query import open_for_queries
+
+    settings = _settings()
+    with open_for_queries(settings, on_lake=lake, version=version, as_of=as_of) as con:
+        if query is None and sys.stdin.isatty():
+            shell.interact(con, settings.work / "sql_history")
+            return
+        text = sys.stdin.read() if query in (None, "-") else str(query)
+        shell.answer(con, text, "json" if json else "csv" if csv else "table")
+
+
+@quarantine_app.command("list", epilog="Example: `boathouse quarantine list --source purchases`")
+def quarantine_list(source: Source = None, json: Json = False, debug: Debug = False) -> None:
+    """Show what was rejected, and why."""
+    from boathouse.cli import show
+    from boathouse.ingest.quarantine import waiting
+
+    found = waiting(_settings(), source)
+    print_json(found.as_dict()) if json else show.quarantine(found)
+
+
+@quarantine_app.command("replay", epilog="Example: `boathouse quarantine replay`")
+def quarantine_replay(
+    source: Source = None,
+    strict: Annotated[bool, typer.Option(help="Exit 3 if anything stays rejected.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Load rejected rows and files again, after a fix to the data or the contract."""
+    from boathouse.cli import show
+    from boathouse.ingest.quarantine import replay, waiting
+
+    settings = _settings()
+    report = replay(settings, _contracts(settings), source)
+    print_json(report.as_dict()) if json else show.load_report(report)
+    left = waiting(settings, source)
+    if strict and (left.rows or left.files):
+        raise typer.Exit(EXIT_REJECTS)
+
+
+@app.command(epilog="Example: `boathouse status --json`")
+def status(json: Json = False, debug: Debug = False) -> None:
+    """Show every source, the last build and the current release."""
+    from boathouse.cli import show
+    from boathouse.status import collect
+
+    found = collect(_settings())
+    print_json(found.as_dict()) if json else show.status(found)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from boathouse import __version__
+
+        typer.echo(f"boathouse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version)
+    ] = False,
+) -> None:
+    """Boathouse: raw files in, tested marts out, in a warehouse that you own."""
+    del version

@@ -1,0 +1,247 @@
+"""How reports look on a terminal. Every function prints, none computes."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:  # the core is imported by the command that needs it: starting stays quick
+    from boathouse.build import BuildReport
+    from boathouse.ingest.quarantine import Quarantine
+    from boathouse.ingest.report import LoadReport
+    from boathouse.pipeline import RunReport
+    from boathouse.release import ReleaseInfo, ReleaseReport
+    from boathouse.status import Status
+
+# Not a terminal: wide enough that nobody's log or test sees words cut in two.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
+MOST_PROBLEMS_SHOWN = 10
+_KINDS = {"test": "data test", "unit_test": "unit test"}
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Make a table; a column whose name starts with `#` holds numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in columns:
+        if name.startswith("#"):
+            table.add_column(name[1:], justify="right", no_wrap=True)
+        else:
+            table.add_column(name, overflow="fold")
+    return table
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _time(value: datetime | None) -> str:
+    return "never" if value is None else value.strftime("%Y-%m-%d %H:%M")
+
+
+def _plural(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def load_report(report: LoadReport) -> None:
+    """Print what a load did."""
+    if not report.sources:
+        console.print("Nothing to load: landing holds no new files.")
+    else:
+        table = _table(
+            "Loaded", "source", "#files", "#rejected files", "#rows read", "#loaded", "#rejected"
+        )
+        for source, counts in report.sources.items():
+            table.add_row(
+                source,
+                _number(counts.files_loaded),
+                _number(counts.files_rejected),
+                _number(counts.rows_read),
+                _number(counts.rows_loaded),
+                _number(counts.rows_rejected),
+            )
+        console.print(table)
+    for source, counts in report.sources.items():
+        if counts.files_duplicate:
+            files = _plural(counts.files_duplicate, "file")
+            console.print(f"{source}: {files} seen before, archived and not loaded again.")
+        if counts.files_recovered:
+            files = _plural(counts.files_recovered, "file")
+            console.print(f"{source}: {files} loaded by an interrupted run, now archived.")
+    problems = [p for p in report.problems if p.status != "duplicate"]
+    problems.sort(key=lambda problem: problem.status == "loaded")  # whole files first
+    for problem in problems[:MOST_PROBLEMS_SHOWN]:
+        mark = Text("✗ " if problem.status == "rejected" else "! ", style="yellow")
+        console.print(mark + Text(f"{problem.source}/{problem.file}: {problem.reason}"))
+    if len(problems) > MOST_PROBLEMS_SHOWN:
+        more = len(problems) - MOST_PROBLEMS_SHOWN
+        console.print(f"  … and {_plural(more, 'more file')}.")
+    if problems:
+        console.print("  See `boathouse quarantine list`; after a fix, `… quarantine replay`.")
+    for name in report.left_alone:
+        console.print(f"Left alone, still being written: {name}", markup=False)
+    for name in report.unknown:
+        console.print(f"Left alone, belongs to no source: landing/{name}", markup=False)
+
+
+def build_report(report: BuildReport) -> None:
+    """Print what a build did."""
+    counts = ", ".join(
+        _plural(sum(by_status.values()), _KINDS.get(kind, kind))
+        for kind, by_status in report.counts.items()
+    )
+    console.print(
+        f"Build {report.build_id}: {counts}; {'all green' if report.is_green else 'not green'} "
+        f"({report.seconds:.1f} s, dbt's start {report.start_seconds:.1f} s)"
+    )
+
+
+def release_report(report: ReleaseReport, warehouse: object) -> None:
+    """Print what a release did."""
+    if not report.is_new:
+        console.print(f"Release {report.release.release_id} stays: {report.reason}")
+        return
+    how = Counter(mart.how for mart in report.marts)
+    marts = ", ".join(f"{count} {way}" for way, count in how.items())
+    seconds = sum(report.seconds.values())
+    console.print(
+        f"Released: {report.release.release_id} → {warehouse} (marts: {marts}; {seconds:.1f} s)"
+    )
+    _lines("Not in the project any more, left out:", report.left_out)
+
+
+def run_report(report: RunReport, warehouse: object) -> None:
+    """Print what the main job did, and what to do next."""
+    load_report(report.load)
+    if report.build is not None:
+        build_report(report.build)
+    if report.release is not None:
+        release_report(report.release, warehouse)
+    seconds = ", ".join(f"{step} {took:.1f} s" for step, took in report.seconds.items())
+    if not report.has_changes:
+        console.print(f"Nothing changed. ({seconds})")
+        return
+    console.print(f"Done. ({seconds})")
+    console.print(
+        "\n[bold]Next[/bold]\n"
+        "  boathouse status                              how fresh everything is\n"
+        '  boathouse sql "from marts.rpt_sessions_by_country limit 10"\n'
+        "  boathouse watch                               do this whenever files arrive\n"
+        "  docs/                                         add a source, contracts, time travel"
+    )
+
+
+def watch_line(report: RunReport) -> None:
+    """Print what one run of `watch` did, in a line."""
+    loaded = sum(counts.rows_loaded for counts in report.load.sources.values())
+    rejected = sum(counts.rows_rejected for counts in report.load.sources.values())
+    files = sum(counts.files_loaded for counts in report.load.sources.values())
+    parts = [f"{_plural(files, 'file')}, {_plural(loaded, 'row')} loaded, {rejected:,} rejected"]
+    if report.release is not None:
+        parts.append(f"release {report.release.release.release_id}")
+    parts.append(f"{report.seconds['all']:.1f} s")
+    console.print(f"{datetime.now():%H:%M:%S}  {' · '.join(parts)}")
+    for problem in [p for p in report.load.problems if p.status != "duplicate"][:3]:
+        console.print(f"  ! {problem.source}/{problem.file}: {problem.reason}", markup=False)
+
+
+def quarantine(waiting: Quarantine) -> None:
+    """Print what was rejected and waits."""
+    if not waiting.rows and not waiting.files:
+        console.print("Nothing is in quarantine.")
+        return
+    if waiting.rows:
+        table = _table("Rejected rows", "source", "#rows", "#files", "why", "for example")
+        for group in waiting.rows:
+            table.add_row(
+                group.source,
+                _number(group.rows),
+                _number(group.files),
+                Text("; ".join(group.reasons)),
+                Text(f"{group.example_file}, row {group.example_row}"),
+            )
+        console.print(table)
+    if waiting.files:
+        table = _table("Rejected files", "source", "file", "why")
+        for file in waiting.files:
+            table.add_row(file.source, Text(file.name), Text(file.reason))
+        console.print(table)
+    console.print("Mend the data or the contract, then run `boathouse quarantine replay`.")
+
+
+def status(state: Status) -> None:
+    """Print one look at everything."""
+    table = _table(
+        "Sources",
+        "source",
+        "domain",
+        "#waiting",
+        "last file",
+        "last loaded (UTC)",
+        "newest event (UTC)",
+        "#rows",
+        "#rejected rows",
+        "#rejected files",
+    )
+    for source in state.sources:
+        table.add_row(
+            source.source,
+            source.domain,
+            _number(source.files_waiting),
+            Text(source.last_file or ""),
+            _time(source.last_loaded_at),
+            _time(source.last_event_at) if source.last_event_at else "",
+            _number(source.rows),
+            _number(source.rows_rejected),
+            _number(source.files_rejected),
+        )
+    console.print(table)
+    if state.last_build is None:
+        console.print("Last build: none yet. Run `boathouse run`.")
+    else:
+        last = state.last_build
+        failed = f", failed: {', '.join(last.failed)}" if last.failed else ""
+        console.print(
+            f"Last build: {last.build_id}, {last.status}, {_time(last.started_at)} UTC{failed}"
+        )
+    _lines("Not releasable:", state.blockers)
+    current = state.current_release
+    console.print(
+        "Current release: none yet."
+        if current is None
+        else f"Current release: {current.release_id}, {_time(current.released_at)} UTC"
+    )
+    if state.writer:
+        console.print(f"Writing now: {state.writer}", markup=False)
+
+
+def _lines(title: str, lines: Iterable[str]) -> None:
+    for number, line in enumerate(lines):
+        if number == 0:
+            console.print(title)
+        console.print(f"  {line}", markup=False)
+
+
+def releases(kept: Iterable[ReleaseInfo]) -> None:
+    """Print the kept releases."""
+    kept = list(kept)
+    if not kept:
+        console.print("There is no release yet. Run `boathouse run`.")
+        return
+    table = _table("Releases", "", "#release", "released (UTC)", "#lake snapshot", "#build", "#MB")
+    for item in kept:
+        table.add_row(
+            "→" if item.is_current else "",
+            str(item.release_id),
+            _time(item.released_at),
+            str(item.lake_snapshot),
+            str(item.build_id),
+            f"{item.size_bytes / 1e6:,.1f}",
+        )
+    console.print(table)

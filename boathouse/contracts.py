@@ -1,0 +1,248 @@
+"""The contracts of the sources, read from the dbt source YAML and checked.
+
+A contract is a source table's entry in `models/staging/<domain>/_<domain>__sources.yml`. This
+module knows what a contract says; what is done with it is the business of `boathouse.ingest`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal, TypeGuard
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from boathouse.errors import ContractError
+from boathouse.rules import HINT, Rule, mapping, row_rules
+from boathouse.sql import identifier, snake_case
+
+Format = Literal["csv", "json", "jsonl", "parquet", "xlsx"]
+SOURCE_NAME = "raw"
+SYSTEM_COLUMNS = {
+    "_load_id": "bigint",
+    "_file": "varchar",
+    "_row": "bigint",
+    "_loaded_at": "timestamp",
+}
+RESCUE_COLUMN = "_extra"
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C ten times as fast
+_TYPES = re.compile(
+    r"varchar|bigint|integer|smallint|double|boolean|date|timestamp|json"
+    r"|decimal\((?P<width>\d+), ?(?P<scale>\d+)\)"
+)
+
+
+class Landing(BaseModel):
+    """What `config.meta.landing` says of a source's files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    files: tuple[str, ...] = Field(min_length=1)
+    format: tuple[Format, ...] = Field(min_length=1)
+    delimiter: tuple[str, ...] = (",",)
+    filename_columns: Mapping[str, str] = {}
+    new_columns: Literal["reject", "add", "rescue"] = "reject"
+    bad_rows: Literal["quarantine", "reject_file"] = "quarantine"
+    redelivery: Literal["replace", "append"] = "replace"
+
+    @field_validator("files", "format", "delimiter", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _single_characters(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [text for text in value if len(text) != 1 or text in '"\r\n']
+        if wrong or not value:
+            raise ValueError("each delimiter is one character other than a quote or line end")
+        return value
+
+    @field_validator("filename_columns")
+    @classmethod
+    def _one_group_each(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for column, pattern in value.items():
+            try:
+                groups = re.compile(pattern).groups
+            except re.error as error:
+                raise ValueError(
+                    f"the pattern of {column} is no regular expression: {error}"
+                ) from error
+            if groups != 1:
+                raise ValueError(f"the pattern of {column} needs exactly one (group)")
+        return value
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract."""
+
+    name: str
+    data_type: str
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What the loader enforces for one source."""
+
+    source: str
+    domain: str
+    path: Path
+    landing: Landing
+    columns: tuple[Column, ...]
+    event_time: str | None
+
+    @property
+    def table(self) -> str:
+        """Return the raw table's name in SQL."""
+        return f"lake.raw.{identifier(self.source)}"
+
+    @property
+    def replaced_table(self) -> str:
+        """Return the name of the table of rows that a corrected delivery took back."""
+        return f"lake.replaced.{identifier(self.source)}"
+
+    @property
+    def file_columns(self) -> tuple[Column, ...]:
+        """Return the columns that are read from a file's content."""
+        return tuple(c for c in self.columns if c.name not in self.landing.filename_columns)
+
+    @property
+    def filename_columns(self) -> tuple[Column, ...]:
+        """Return the columns that are read from a file's name."""
+        return tuple(c for c in self.columns if c.name in self.landing.filename_columns)
+
+    def table_columns(self) -> dict[str, str]:
+        """Return all columns of the raw table with their types, in order."""
+        columns = {column.name: column.data_type for column in self.columns}
+        if self.landing.new_columns == "rescue":
+            columns[RESCUE_COLUMN] = "json"
+        return columns | SYSTEM_COLUMNS
+
+    def matches(self, name: str) -> bool:
+        """Return whether a file name (a path relative to the landing folder) is this source's."""
+        lower = name.lower()
+        base = lower.rpartition("/")[2]
+        return any(
+            fnmatchcase(lower if "/" in pattern else base, spelling)
+            for pattern in self.landing.files
+            # `**/` stands for any folders, or for none
+            for spelling in {pattern.lower(), pattern.lower().replace("**/", "")}
+        )
+
+
+def load_contracts(project: Path) -> dict[str, Contract]:
+    """Return all contracts of a dbt project by source name.
+
+    Raises:
+        ContractError: a file is no YAML or a contract is not valid; names file, table and key.
+    """
+    contracts: dict[str, Contract] = {}
+    for path in sorted((project / "models").rglob("*__sources.yml")):
+        for contract in _read(path, project):
+            if contract.source in contracts:
+                other = contracts[contract.source].path
+                raise ContractError(
+                    f"{_where(path, project)}: table {contract.source} is also in {other}.",
+                    hint="A raw table has one contract; delete one of the two.",
+                )
+            contracts[contract.source] = contract
+    return contracts
+
+
+def _where(path: Path, project: Path) -> str:
+    return path.relative_to(project).as_posix()
+
+
+def _read(path: Path, project: Path) -> Iterator[Contract]:
+    where = _where(path, project)
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ContractError(f"{where}: is no valid YAML: {error}", hint=HINT) from error
+    domain = path.parent.name
+    for source in _items(document, "sources", where):
+        if source.get("name") != SOURCE_NAME:
+            continue
+        for table in _items(source, "tables", where):
+            yield _contract(table, path, where, domain)
+
+
+def _items(holder: Any, key: str, where: str) -> list[dict[str, Any]]:
+    items = holder.get(key, []) if isinstance(holder, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ContractError(f"{where}: {key} must be a list of entries.", hint=HINT)
+    return items
+
+
+def _contract(table: dict[str, Any], path: Path, where: str, domain: str) -> Contract:
+    name = table.get("name")
+    if not _is_name(name):
+        raise ContractError(f"{where}: name {name!r} is no snake_case table name.", hint=HINT)
+    place = f"{where}: table {name}"
+    config = mapping(table.get("config"), f"{place}: config")
+    meta = mapping(config.get("meta"), f"{place}: config.meta")
+    landing = _landing(meta.get("landing"), place)
+    columns = tuple(_column(entry, place) for entry in _items(table, "columns", place))
+    names = [column.name for column in columns]
+    if not columns:
+        raise ContractError(f"{place}: columns is empty.", hint=HINT)
+    if len(set(names)) < len(names):
+        twice = next(column for column in names if names.count(column) > 1)
+        raise ContractError(f"{place}: column {twice} is there twice.", hint=HINT)
+    event_time = config.get("event_time")
+    for key, column in [
+        *(("config.meta.landing.filename_columns", column) for column in landing.filename_columns),
+        *([("config.event_time", event_time)] if event_time is not None else []),
+    ]:
+        if column not in names:
+            raise ContractError(f"{place}: {key} names {column}, which is no column.", hint=HINT)
+    return Contract(name, domain, path, landing, columns, event_time)
+
+
+def _landing(entry: Any, place: str) -> Landing:
+    if entry is None:
+        raise ContractError(f"{place}: config.meta.landing is missing.", hint=HINT)
+    try:
+        return Landing.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["config.meta.landing", *(str(part) for part in first["loc"])])
+        problem = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            problem = f"there is no such key; the keys are {', '.join(Landing.model_fields)}"
+        raise ContractError(f"{place}: {key}: {problem}.", hint=HINT) from error
+
+
+def _is_name(name: Any) -> TypeGuard[str]:
+    return isinstance(name, str) and name != "" and snake_case(name) == name
+
+
+def _is_type(data_type: str) -> bool:
+    found = _TYPES.fullmatch(data_type)
+    if found is None or found["width"] is None:
+        return found is not None
+    return 0 < int(found["width"]) <= 38 and int(found["scale"]) <= int(found["width"])
+
+
+def _column(entry: dict[str, Any], place: str) -> Column:
+    name = entry.get("name")
+    if not _is_name(name) or name.startswith("_"):
+        raise ContractError(f"{place}: column name {name!r} is not snake_case.", hint=HINT)
+    data_type = str(entry.get("data_type", "")).lower()
+    if not _is_type(data_type):
+        raise ContractError(
+            f"{place}: column {name}: data_type {entry.get('data_type')!r} is none of varchar, "
+            "bigint, integer, smallint, double, boolean, date, timestamp, json, decimal(p, s) with "
+            "p up to 38.",
+            hint=HINT,
+        )
+    tests = entry.get("data_tests", entry.get("tests")) or []
+    if not isinstance(tests, list):
+        raise ContractError(f"{place}: column {name}: data_tests must be a list.", hint=HINT)
+    place = f"{place}: column {name}"
+    rules = tuple(rule for test in tests for rule in row_rules(name, test, place))
+    return Column(name, data_type, rules)

@@ -1,0 +1,57 @@
+"""What dbt needs before its first statement: extensions, the lake, its tables, the writer lock.
+
+dbt-duckdb calls this plugin (see `profiles.yml`) for every dbt command, so that `dbt build`
+typed by hand behaves like `boathouse build`.
+"""
+
+from contextlib import nullcontext
+from typing import Any
+
+from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.flags import get_flags
+from duckdb import DuckDBPyConnection
+
+from boathouse import catalog, lake, lock
+from boathouse.build import nodes
+from boathouse.contracts import load_contracts
+from boathouse.settings import current_settings
+from boathouse.sql import literal
+
+# Commands that leave a row in meta.builds: see macros/builds/record_build.sql.
+_BUILDS = {"build", "run", "test", "seed", "snapshot", "retry"}
+_WRITING_COMMANDS = _BUILDS | {"run-operation", "clone"}
+
+
+class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
+    """Prepares each connection that dbt opens."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Read the settings; the profile itself has nothing to say."""
+        self._settings = current_settings()
+
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Add the engine's limits to what the connection is opened with."""
+        config.update(lake.config(self._settings))
+
+    def configure_connection(self, conn: DuckDBPyConnection) -> None:
+        """Take the lock if the command writes, attach the lake, and make its tables."""
+        command = getattr(get_flags(), "WHICH", "")
+        if command in _WRITING_COMMANDS and not lock.held_here(self._settings):
+            # Held until this process ends: dbt has no moment of its own to let go.
+            lock.acquire(self._settings, f"dbt {command}")
+        opened = lake.attach(conn, self._settings)
+        contracts = load_contracts(self._settings.project)
+        if catalog.missing(opened, contracts):
+            # A command that only reads still needs the raw tables to exist.
+            held = lock.held_here(self._settings)
+            with nullcontext() if held else lock.writer(self._settings, f"dbt {command}"):
+                catalog.ensure(opened, contracts)
+        if command in _BUILDS:
+            nodes.remember(opened, nodes.of_command(get_flags()))
+
+    def configure_cursor(self, cursor: Any) -> None:
+        """Set what a cursor does not take over from its connection."""
+        cursor.execute("set timezone = 'UTC'")
+        if lock.held_here(self._settings) and (holder := lock.holder(self._settings)):
+            # What meta.builds says has started the build.
+            cursor.execute(f"set variable boathouse_command = {literal(holder.command)}")

@@ -1,0 +1,44 @@
+"""The errors a person meets. Each says what happened, where, and what to do.
+
+Anything else that reaches the command line is a defect of Boathouse itself.
+"""
+
+
+class BoathouseError(Exception):
+    """Base of all expected errors: a message (what and where) and a hint (what to do)."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(BoathouseError):
+    """A command was called with arguments that cannot be served."""
+
+    exit_code = 2
+
+
+class ContractError(BoathouseError):
+    """A source's contract in the dbt YAML is missing, incomplete or contradicts itself."""
+
+
+class LockTimeoutError(BoathouseError):
+    """Another process held the writer lock for longer than this one may wait."""
+
+
+class LakeError(BoathouseError):
+    """The lake could not be opened, or an operation on it failed for good."""
+
+
+class BuildError(BoathouseError):
+    """dbt could not run, or a model or test failed."""
+
+
+class ReleaseError(BoathouseError):
+    """A release was refused or could not be written; the released file is as it was."""

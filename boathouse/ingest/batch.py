@@ -1,0 +1,278 @@
+"""A batch: files of one source that are read together; `writer` commits them together."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from boathouse import catalog
+from boathouse.contracts import Column, Contract, Format
+from boathouse.ingest import ledger
+from boathouse.ingest.checks import filename_select
+from boathouse.ingest.content import Part, RefusedFileError, unpack
+from boathouse.ingest.csv_reader import CsvReader
+from boathouse.ingest.deliveries import Delivery, is_unchanged
+from boathouse.ingest.json_reader import JsonReader
+from boathouse.ingest.parser import Parser, run_rules
+from boathouse.ingest.records import Chunk, Malformed
+from boathouse.ingest.report import Outcome
+from boathouse.ingest.table_reader import TableReader
+from boathouse.lake import Lake
+from boathouse.settings import Settings
+
+_PACKING_SUFFIXES = (".gz", ".zst", ".bz2", ".zip")
+_SUFFIX_FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".xlsx": "xlsx",
+}
+MOST_REASONS = 5
+
+
+class Batch:
+    """Reads files (`add`), then turns them into the view `records` (`parse`).
+
+    `outcomes` has every file that was judged so far; those in `loaded` follow at the commit.
+    """
+
+    def __init__(self, opened: Lake, contract: Contract, settings: Settings, work: Path) -> None:
+        self.lake = opened
+        self.contract = contract
+        self._settings = settings
+        self._work = work
+        self._csv = CsvReader(contract, settings, work)
+        self._json = JsonReader(opened, contract, settings, work)
+        self._tables = TableReader(opened.con, contract, work)
+        self._parser = Parser(opened, contract, settings)
+        self.read: dict[int, Outcome] = {}
+        self.outcomes: list[Outcome] = []
+        self.redelivered: set[str] = set()
+        self.filename_values: dict[int, tuple[Any, ...]] = {}
+        self._seen: dict[int, list[ledger.Entry]] = {}
+        self._rows: dict[int, int] = {}
+        self._typed_names: dict[tuple[str | None, ...], tuple[Any, ...]] = {}
+
+    @property
+    def loaded(self) -> dict[int, Outcome]:
+        """Return the files that are loaded, as far as is known by now, by file number."""
+        return {n: outcome for n, outcome in self.read.items() if outcome.status == "loaded"}
+
+    @property
+    def unfinished(self) -> list[Delivery]:
+        """Return the files that somebody changed or took away while they were read."""
+        return [outcome.file for outcome in self.read.values() if outcome.status == "unfinished"]
+
+    @property
+    def malformed(self) -> list[Malformed]:
+        """Return the records that could not be split into fields, and so are not in `records`."""
+        return self._parser.malformed
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def add(
+        self, file: Delivery, sha256: str, seen: list[ledger.Entry], *, is_redelivery: bool
+    ) -> None:
+        """Read one file; what cannot be read becomes a rejected or unfinished outcome."""
+        before = next((e for e in seen if e.status in ("loaded", "replaced")), None)
+        if before is not None:
+            reason = f"the same file was loaded as load {before.load_id}"
+            if before.status == "replaced":
+                reason += " and has been replaced by a later delivery since"
+            self.outcomes.append(Outcome(file, sha256, "duplicate", reason))
+            return
+        file_no = len(self.read)
+        self.read[file_no] = Outcome(file, sha256, "loaded")
+        self._seen[file_no] = seen
+        with self._judged(file_no):
+            if file.refusal:
+                raise RefusedFileError(file.refusal)
+            self.filename_values[file_no] = self._from_name(file.name)
+            self._rows[file_no] = self._read_parts(file_no, file)
+        if is_redelivery:
+            self.redelivered.add(file.name)
+
+    @contextmanager
+    def _judged(self, file_no: int) -> Iterator[None]:
+        """Read a file, and note in its outcome if that cannot be done.
+
+        What its first parts left in shared blobs then belongs to a file that nobody loads.
+        """
+        outcome = self.read[file_no]
+        refusal = ""
+        try:
+            yield
+        except RefusedFileError as error:
+            refusal = str(error)
+        except FileNotFoundError:
+            if is_unchanged(outcome.file):
+                raise
+        if not is_unchanged(outcome.file):
+            outcome.status = "unfinished"
+        elif refusal:
+            self._refuse(file_no, refusal)
+
+    def _refuse(self, file_no: int, reason: str) -> None:
+        outcome = self.read[file_no]
+        outcome.status, outcome.reason = "rejected", reason
+        last = next((e for e in reversed(self._seen[file_no]) if e.status == "rejected"), None)
+        if last is not None and last.reason == reason:
+            outcome.is_known_verdict, outcome.load_id = True, last.load_id
+        self.outcomes.append(outcome)
+
+    def _read_parts(self, file_no: int, file: Delivery) -> int:
+        kind = self._format(file.name)
+        rows = 0
+        for part in unpack(file, self._settings, self._work, is_workbook=kind == "xlsx"):
+            match kind:
+                case "csv":
+                    rows += self._csv.add(file_no, part, rows + 1)
+                case "json" | "jsonl":
+                    rows += self._json.add(file_no, part, rows + 1, is_lines=kind == "jsonl")
+                case _:
+                    rows += self._tables.add(file_no, part, rows + 1, is_workbook=kind == "xlsx")
+            _let_go(part, file)
+        return rows
+
+    def _format(self, name: str) -> Format:
+        """Return the contract's format, or the one that the name says when there are several."""
+        formats = self.contract.landing.format
+        if len(formats) == 1:
+            return formats[0]
+        path = Path(name.lower())
+        suffix = path.suffix
+        if suffix in _PACKING_SUFFIXES:
+            suffix = Path(path.stem).suffix
+        found = _SUFFIX_FORMATS.get(suffix)
+        if found == "json" and "json" not in formats:
+            found = "jsonl"
+        if found not in formats:
+            raise RefusedFileError(
+                f"its name does not say which of the formats {', '.join(formats)} it has"
+            )
+        return found
+
+    def _from_name(self, name: str) -> tuple[Any, ...]:
+        """Return the typed values that the file's name gives."""
+        columns = self.contract.filename_columns
+        if not columns:
+            return ()
+        patterns = self.contract.landing.filename_columns
+        base = name.rpartition("/")[2]
+        matches = {column.name: re.search(patterns[column.name], base) for column in columns}
+        texts = {column: match and match.group(1) for column, match in matches.items()}
+        key = tuple(texts.values())
+        if key not in self._typed_names:
+            query = filename_select(columns, texts)
+            self._typed_names[key] = run_rules(self.lake.con, self.contract, query).fetchall()[0]
+        *values, reasons, _ = self._typed_names[key]
+        if reasons:
+            raise RefusedFileError(f"from its name: {'; '.join(reasons)}")
+        return tuple(values)
+
+    # -- parsing ---------------------------------------------------------------------------
+
+    def parse(self) -> None:
+        """Make the view `records`: every record read, typed, with the reasons against it.
+
+        Raises:
+            ContractError: a rule of the contract cannot be run.
+        """
+        if not self.loaded:
+            return
+        chunks = self._csv.chunks() + self._json.chunks() + self._tables.chunks()
+        columns = self._columns(chunks)
+        self._parser.malformed = self._csv.malformed + self._json.malformed
+        misread = self._parser.parse(chunks, columns)
+        # Again without guessing which files have one record a line, then without DuckDB.
+        for plain in (True, False):
+            if misread:
+                self._parser.forget(misread)
+                misread = self._parser.parse(self._read_again(misread, plain=plain), columns)
+        self._parser.publish(columns)
+        self._count()
+
+    def _columns(self, chunks: list[Chunk]) -> list[Column]:
+        """Return the columns to read: the contract's, and new ones when the contract adds them."""
+        columns = list(self.contract.file_columns)
+        if self.contract.landing.new_columns == "add":
+            names = set(catalog.raw_columns(self.lake, self.contract))
+            names |= {name for chunk in chunks for name in chunk.values}
+            known = {column.name for column in self.contract.columns}
+            added = {n for n in names - known if n and not n.startswith("_")}
+            columns += [Column(name, "varchar", ()) for name in sorted(added)]
+        return columns
+
+    def _read_again(self, file_nos: set[int], *, plain: bool) -> list[Chunk]:
+        """Read CSV files again, more carefully."""
+        work = self._work / ("wary" if plain else "slow")
+        work.mkdir()
+        reader = CsvReader(self.contract, self._settings, work, is_wary=True)
+        for file_no in sorted(file_nos & set(self.loaded)):
+            file = self.read[file_no].file
+            with self._judged(file_no):
+                rows = 0
+                for part in unpack(file, self._settings, work, is_workbook=False):
+                    rows += reader.add(file_no, part, rows + 1, plain=plain)
+                    _let_go(part, file)
+                self._rows[file_no] = rows
+        self._parser.malformed += reader.malformed
+        return reader.chunks()
+
+    def _count(self) -> None:
+        """Fill in row counts, and refuse files whose contract takes no bad row."""
+        counts = {
+            file_no: (rows, bad)
+            for file_no, rows, bad in self.lake.rows(
+                "select _file_no, count(*), count(*) filter (_reasons is not null) "
+                "from records group by _file_no"
+            )
+        }
+        malformed = Counter(record.file_no for record in self.malformed)
+        reasons = self._first_reasons() if malformed or any(b for _, b in counts.values()) else {}
+        for file_no, outcome in self.loaded.items():
+            rows, bad = counts.get(file_no, (0, 0))
+            outcome.rows_rejected = bad + malformed[file_no]
+            outcome.rows_loaded = rows - bad
+            outcome.rows_read = rows + malformed[file_no]
+            if outcome.rows_read != self._rows[file_no]:
+                raise AssertionError(
+                    f"{outcome.file.name}: {self._rows[file_no]} records were counted "
+                    f"but {outcome.rows_read} were read"
+                )
+            if outcome.rows_rejected:
+                outcome.reason = _summary(outcome, reasons[file_no])
+                if self.contract.landing.bad_rows == "reject_file":
+                    reason = f"it has bad rows (bad_rows: reject_file): {outcome.reason}"
+                    outcome.rows_read = outcome.rows_loaded = outcome.rows_rejected = 0
+                    self._refuse(file_no, reason)
+
+    def _first_reasons(self) -> dict[int, list[tuple[int, list[str]]]]:
+        """Return the first rejected rows of every file with their reasons, by file number."""
+        found: dict[int, list[tuple[int, list[str]]]] = {}
+        rows = self.lake.rows(
+            "select _file_no, _row, _reasons from records where _reasons is not null "
+            f"qualify row_number() over (partition by _file_no order by _row) <= {MOST_REASONS}"
+        )
+        rows += [(bad.file_no, bad.row, [bad.reason]) for bad in self.malformed]
+        for file_no, row, reasons in rows:
+            found.setdefault(file_no, []).append((row, reasons))
+        return {file_no: sorted(told)[:MOST_REASONS] for file_no, told in found.items()}
+
+
+def _let_go(part: Part, file: Delivery) -> None:
+    """Delete what was unpacked to disk: its records are in blobs and tables now."""
+    if isinstance(part.content, Path) and part.content != file.path:
+        part.content.unlink()
+
+
+def _summary(outcome: Outcome, first: list[tuple[int, list[str]]]) -> str:
+    """Return what is wrong with a file's rows: the first ones by row, and how many more."""
+    told = [f"row {row:,}: {'; '.join(reasons)}" for row, reasons in first]
+    more = outcome.rows_rejected - len(told)
+    total = f"{outcome.rows_rejected:,} of {outcome.rows_read:,} rows rejected"
+    return f"{total}: {' · '.join(told)}{f' · and {more:,} more' if more > 0 else ''}"

@@ -1,0 +1,152 @@
+"""The SQL that turns texts into typed values and says what is wrong with a record.
+
+A value is strict: text that DuckDB would bend into the type (`1.5` → 2, `infinity`, a time
+zone that is dropped) is a breach, not a value. Empty text is no value.
+"""
+
+from collections.abc import Mapping
+
+from boathouse.contracts import RESCUE_COLUMN, Column
+from boathouse.ingest.records import Chunk, Value
+from boathouse.sql import identifier, literal
+
+_INTEGERS = ("bigint", "integer", "smallint")
+_NAMES = {
+    "bigint": "a whole number",
+    "integer": "a whole number",
+    "smallint": "a whole number",
+    "double": "a finite number",
+    "boolean": "true or false",
+    "date": "a date that exists (YYYY-MM-DD)",
+    "timestamp": "a time that exists (YYYY-MM-DD HH:MM:SS, with or without offset)",
+    "json": "valid JSON",
+}
+_DATE = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]00:00(:00(\.0+)?)?)?"
+_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?"
+_OFFSET = r"(Z| ?UTC|[+-](0\d|1[0-5])(:?[0-5]\d)?)"
+_TIMESTAMP = rf"\d{{4}}-\d{{1,2}}-\d{{1,2}}([ T]{_CLOCK}{_OFFSET}?)?"
+_LONGEST_SHOWN = 100
+
+
+def typed_select(columns: list[Column], chunk: Chunk, *, has_rescue: bool) -> str:
+    """Return a query over a chunk with the typed columns, `_reasons` (null when good) and `_text`.
+
+    Column order: `_file_no` and `_row` when the chunk has them, the columns, the rescue column
+    when asked for, `_reasons`, `_text`. Names of our own start with `_`, as no column's may.
+    """
+    place = "" if chunk.spans is not None else "_file_no, _row, "
+    texts, typed, breaches, reasons = [], [], [], []
+    for number, column in enumerate(columns):
+        value = chunk.values.get(column.name, Value("null::varchar"))
+        text = f"_t{number}"
+        texts.append(f"nullif({value.text}, '') as {text}")
+        texts.append(f"{value.is_nested or 'false'} as _n{number}")
+        texts.append(f"{value.is_twice or 'false'} as _d{number}")
+        typed.append(f"{parse(text, column.data_type)} as {identifier(column.name)}")
+        for breach, reason in _breaches(column, number, value):
+            breaches.append(breach)
+            reasons.append(f"case when {breach} then {reason} end")
+    if chunk.others:
+        breaches.append("(_others is not null)")
+        reasons.append("_others")
+    is_bad = " or ".join(breaches) or "false"
+    listed = ", ".join(reasons)
+    rescue = f"{chunk.extra or 'null'}::json as {RESCUE_COLUMN}, " if has_rescue else ""
+    names = ", ".join(identifier(column.name) for column in columns)
+    rescued = f"{RESCUE_COLUMN}, " if has_rescue else ""
+    return f"""
+        select {place}{names}, {rescued}
+            case
+                when _not_a_record is not null then [_not_a_record]
+                when {is_bad}
+                    then list_filter([{listed}]::varchar[], lambda reason: reason is not null)
+            end as _reasons,
+            case when _not_a_record is not null or {is_bad} then _original end as _text
+        from (
+            select {place}{rescued}_original, _not_a_record, _others,
+                {", ".join(f"_t{n}, _n{n}, _d{n}" for n in range(len(columns)))},
+                {", ".join(typed)}
+            from (
+                select {place}{rescue}
+                    {chunk.original or "null::varchar"} as _original,
+                    {chunk.not_a_record or "null::varchar"} as _not_a_record,
+                    {chunk.others or "null::varchar"} as _others,
+                    {", ".join(texts)}
+                from {chunk.relation}
+            )
+        )
+    """
+
+
+def parse(text: str, data_type: str) -> str:
+    """Return SQL that gives a text's value in a type, or null when it is not one exactly."""
+    if data_type in _INTEGERS:
+        value = f"try_cast({text} as {data_type})"
+        # The first branch is the usual one and cheap; `5.0` is a whole number too.
+        return (
+            f"case when {value}::varchar = {text} then {value} "
+            rf"when regexp_full_match(trim({text}), '[+-]?\d+(\.0+)?') "
+            f"then try_cast(trim({text}) as {data_type}) end"
+        )
+    match data_type:
+        case "varchar":
+            return text
+        case "double":
+            value = f"try_cast({text} as double)"
+            return f"case when isfinite({value}) and not contains({text}, '_') then {value} end"
+        case "boolean":
+            return f"try_cast(trim({text}) as boolean)"
+        case "date":
+            return (
+                f"case when regexp_full_match({text}, '{_DATE}') then try_cast({text} as date) end"
+            )
+        case "timestamp":
+            # Text without an offset is UTC; the session's time zone is UTC.
+            return (
+                f"case when regexp_full_match({text}, '{_TIMESTAMP}') "
+                f"then try_cast({text} as timestamptz)::timestamp end"
+            )
+        case "json":
+            return f"case when json_valid({text}) then {text}::json end"
+    scale = int(data_type.rpartition(",")[2].strip(" )"))
+    exact = rf"[+-]?\d*(\.\d{{0,{scale}}}0*)?" if scale else r"[+-]?\d+(\.0*)?"
+    return (
+        f"case when regexp_full_match(trim({text}), '{exact}') "
+        f"then try_cast(trim({text}) as {data_type}) end"
+    )
+
+
+def _breaches(column: Column, number: int, value: Value) -> list[tuple[str, str]]:
+    """Return pairs of a condition and the SQL of the reason it gives."""
+    name, text = identifier(column.name), f"_t{number}"
+    shown = f"left({text}, {_LONGEST_SHOWN})"
+    pairs = []
+    kind = _NAMES.get(column.data_type, f"a {column.data_type} without rounding")
+    if column.data_type != "varchar":
+        pairs.append(
+            (
+                f"({text} is not null and {name} is null)",
+                f"{literal(f'{column.name} is ')} || {shown} || {literal(f', not {kind}')}",
+            )
+        )
+    elif value.is_nested:
+        pairs.append((f"_n{number}", literal(f"{column.name} is an object or array, not text")))
+    if value.is_twice:
+        pairs.append((f"_d{number}", literal(f"{column.name} is given more than once")))
+    for rule in column.rules:
+        before, _, after = rule.reason.partition("{value}")
+        reason = f"{literal(before)} || {shown} || {literal(after)}" if after else literal(before)
+        # A value that could not be read has said so already.
+        is_text = column.data_type == "varchar"
+        readable = "" if is_text else f" and ({text} is null or {name} is not null)"
+        pairs.append((f"({rule.breach}{readable})", reason))
+    return pairs
+
+
+def filename_select(columns: tuple[Column, ...], texts: Mapping[str, str | None]) -> str:
+    """Return a one-row query with the typed columns of a file's name and `_reasons`."""
+    values = {
+        name: Value("null::varchar" if text is None else literal(text))
+        for name, text in texts.items()
+    }
+    return typed_select(list(columns), Chunk("(select 1)", values, spans=[]), has_rescue=False)

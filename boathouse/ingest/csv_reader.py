@@ -1,0 +1,265 @@
+"""CSV files as chunks of records.
+
+Files that are plain (one record a line, as far as a look at the quotes tells) go into one blob
+for each header, which DuckDB splits; it notes the lines that have too few or too many fields.
+Files that may have line breaks inside quotes are split by Python's csv module instead, which is
+slower and takes anything. Both give the same records: DuckDB forgives spaces around quotes, so
+such files go to Python, and it drops empty fields beyond the header's, so Python does too.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from boathouse.contracts import Contract
+from boathouse.ingest.content import Part, RefusedFileError
+from boathouse.ingest.header import Header, first_line, read_header
+from boathouse.ingest.records import (
+    BROKEN_QUOTES,
+    BlobWriter,
+    Chunk,
+    Malformed,
+    Span,
+    Value,
+    line_pieces,
+    rescued,
+    shortened,
+    too_long,
+    wrong_width,
+)
+from boathouse.ingest.text import Shape, examine
+from boathouse.settings import Settings
+from boathouse.sql import literal, path_literal
+
+ROWS_A_GROUP = 50_000
+
+
+class CsvReader:
+    """Collects the CSV files of a batch; `chunks` then says how to read them."""
+
+    def __init__(
+        self, contract: Contract, settings: Settings, work: Path, *, is_wary: bool = False
+    ) -> None:
+        self._contract = contract
+        self._settings = settings
+        self._work = work
+        self._is_wary = is_wary
+        self._headers: dict[bytes, Header] = {}
+        self._blobs: dict[Header, BlobWriter] = {}
+        self._tokenised: list[tuple[Header, Path]] = []
+        self.malformed: list[Malformed] = []
+
+    def add(self, file_no: int, part: Part, first_row: int, *, plain: bool = True) -> int:
+        """Take in a part of a file and return how many records it has.
+
+        Raises:
+            RefusedFileError: the header does not meet the contract, or the text is no CSV.
+        """
+        shape = examine(part)
+        line = first_line(part)
+        if line not in self._headers:
+            self._headers[line] = read_header(line, self._contract)
+        header = self._headers[line]
+        if plain and self._is_plain(part, shape, header):
+            return self._add_plain(file_no, part, first_row, header, has_quotes=shape.quotes > 0)
+        return self._tokenise(file_no, part, first_row, header)
+
+    def _is_plain(self, part: Part, shape: Shape, header: Header) -> bool:
+        """Return whether every record stands on a line of its own; a guess unless wary."""
+        if shape.longest_line > self._settings.max_record_bytes:
+            return False
+        if shape.quotes == 0:
+            return True
+        return (
+            shape.quotes % 2 == 0
+            and not shape.has_blank_line
+            and not shape.has_lone_return
+            and not any(_has_spaced_quote(piece, header) for piece in line_pieces(part))
+            and not (self._is_wary and any(map(_has_open_quote, line_pieces(part))))
+        )
+
+    def _add_plain(
+        self, file_no: int, part: Part, first_row: int, header: Header, *, has_quotes: bool
+    ) -> int:
+        writer = self._blobs.setdefault(
+            header,
+            BlobWriter(self._work, f"csv-{len(self._blobs)}", self._settings.batch_bytes),
+        )
+        rows, quotes, is_first = 0, 0, True
+        for piece in line_pieces(part):
+            lines = piece[piece.index(b"\n") + 1 :] if is_first else piece
+            is_first = False
+            if not has_quotes:
+                lines = without_empty_lines(lines)
+            count = lines.count(b"\n")
+            # A new blob may only start outside quotes.
+            writer.add(file_no, first_row + rows, lines, count, may_start_new=quotes % 2 == 0)
+            rows += count
+            quotes += lines.count(b'"') if has_quotes else 0
+        return rows
+
+    def _tokenise(self, file_no: int, part: Part, first_row: int, header: Header) -> int:
+        # Only here, since it takes long to import.
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self._work / f"tokenised-{len(self._tokenised)}.parquet"
+        names = [f"c{index}" for index in range(len(header.columns))]
+        schema = pa.schema(
+            [
+                ("_file_no", pa.int32()),
+                ("_row", pa.int64()),
+                ("original", pa.large_string()),
+                *((name, pa.string()) for name in names),
+            ]
+        )
+        row = first_row - 1
+        malformed: list[Malformed] = []
+        rows: list[tuple[object, ...]] = []
+        with pq.ParquetWriter(path, schema) as writer:
+
+            def write_out() -> None:
+                columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+                arrays = [pa.array(c, kind) for c, kind in zip(columns, schema.types, strict=True)]
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                rows.clear()
+
+            for fields, text, problem in self._split(part, header):
+                row += 1
+                if problem:
+                    malformed.append(Malformed(file_no, row, problem, shortened(text)))
+                    continue
+                rows.append((file_no, row, text, *fields[: len(names)]))
+                if len(rows) == ROWS_A_GROUP:
+                    write_out()
+            write_out()
+        self.malformed += malformed
+        self._tokenised.append((header, path))
+        return row - first_row + 1
+
+    def _split(self, part: Part, header: Header) -> Iterator[tuple[list[str], str, str]]:
+        """Yield each record's fields, original text, and what is wrong with it if anything."""
+        with _open_text(part) as lines:
+            recorder = _Recorder(lines)
+            records = csv.reader(recorder, delimiter=header.delimiter, strict=True)
+            next(records)
+            recorder.take()
+            while True:
+                problem = ""
+                fields: list[str] = []
+                try:
+                    fields = next(records)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    if "unexpected end" in str(error):
+                        raise RefusedFileError(
+                            f"a quoted field that opens on line {recorder.first_line:,} "
+                            "is never closed"
+                        ) from None
+                    problem = BROKEN_QUOTES
+                text = recorder.take()
+                if not text:
+                    continue
+                if len(text) > self._settings.max_record_bytes:
+                    problem = too_long(len(text), self._settings)
+                elif not problem:
+                    problem = wrong_width(fields, len(header.columns))
+                yield fields, text, problem
+
+    def chunks(self) -> list[Chunk]:
+        """Return how to read all that was added."""
+        chunks = [
+            _blob_chunk(header, blob, spans, f"csv_rejects_{number}_{part}", self._settings)
+            for number, (header, writer) in enumerate(self._blobs.items())
+            for part, (blob, spans) in enumerate(writer.blobs)
+        ]
+        for header, path in self._tokenised:
+            values = {name: Value(f"c{index}") for index, name in enumerate(header.columns)}
+            chunks.append(Chunk(f"read_parquet({path_literal(path)})", values, original="original"))
+        return [_with_extras(chunk, self._contract) for chunk in chunks]
+
+
+def _blob_chunk(
+    header: Header, blob: Path, spans: list[Span], rejects_table: str, settings: Settings
+) -> Chunk:
+    columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(len(header.columns)))
+    relation = (
+        f"read_csv({path_literal(blob)}, auto_detect = false, header = false, "
+        f"delim = {literal(header.delimiter)}, quote = '\"', escape = '\"', "
+        f"columns = {{{columns}}}, strict_mode = true, null_padding = false, "
+        f"max_line_size = {2 * settings.max_record_bytes}, store_rejects = true, "
+        f"rejects_table = '{rejects_table}', rejects_scan = '{rejects_table}_scan')"
+    )
+    values = {name: Value(f"c{index}") for index, name in enumerate(header.columns)}
+    return Chunk(
+        relation,
+        values,
+        spans=spans,
+        blob=blob,
+        delimiter=header.delimiter,
+        rejects_table=rejects_table,
+    )
+
+
+def _with_extras(chunk: Chunk, contract: Contract) -> Chunk:
+    """Put columns the contract does not know into the rescue column."""
+    if contract.landing.new_columns == "rescue":
+        known = {column.name for column in contract.file_columns}
+        new = {name: value.text for name, value in chunk.values.items() if name not in known}
+        if new:
+            chunk.extra = rescued(new)
+    return chunk
+
+
+def _has_spaced_quote(lines: bytes, header: Header) -> bool:
+    """Return whether a quoted field may have spaces before or after its quotes."""
+    if b'" ' not in lines and b' "' not in lines:
+        return False
+    edge = re.escape(header.delimiter.encode())
+    return bool(re.search(rb'(?:^|%b) +"|" +(?:%b|$)' % (edge, edge), lines, re.MULTILINE))
+
+
+def _has_open_quote(lines: bytes) -> bool:
+    """Return whether a line has an odd number of quotes."""
+    return any(line.count(b'"') % 2 for line in lines.split(b"\n"))
+
+
+def without_empty_lines(lines: bytes) -> bytes:
+    """Return whole lines without those that are empty."""
+    return re.sub(rb"\n\n+", b"\n", lines.lstrip(b"\n"))
+
+
+def _open_text(part: Part) -> io.TextIOWrapper:
+    return io.TextIOWrapper(part.open(), encoding="utf-8-sig", newline="")
+
+
+class _Recorder:
+    """Hands lines to the csv module and remembers those of the record being read."""
+
+    def __init__(self, lines: io.TextIOWrapper) -> None:
+        self._lines = lines
+        self._taken: list[str] = []
+        self._count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._taken.append(line)
+        self._count += 1
+        return line
+
+    @property
+    def first_line(self) -> int:
+        """Return the number of the current record's first line, counted from 1."""
+        return self._count - len(self._taken) + 1
+
+    def take(self) -> str:
+        """Return the text of the record just read and start the next one."""
+        text = "".join(self._taken).rstrip("\r\n")
+        self._taken.clear()
+        return text

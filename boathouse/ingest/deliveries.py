@@ -1,0 +1,169 @@
+"""Which files wait in landing, for which source, and whether somebody is still writing them."""
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from boathouse.contracts import Contract
+from boathouse.settings import Settings
+
+_UNFINISHED_SUFFIXES = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A file in landing; `name` is its path below the source's folder, as the ledger knows it."""
+
+    source: str
+    path: Path
+    name: str
+    size: int
+    modified_ns: int
+    refusal: str = ""  # why it cannot even be opened, or nothing
+
+
+@dataclass
+class Waiting:
+    """What landing holds: deliveries by source, files left alone, and folders nobody knows."""
+
+    by_source: dict[str, list[Delivery]] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """Return how many files can be loaded."""
+        return sum(len(deliveries) for deliveries in self.by_source.values())
+
+
+def make_folders(settings: Settings, contracts: Mapping[str, Contract]) -> None:
+    """Make landing's folder for every source, so that a person sees where files go."""
+    for source in contracts:
+        (settings.landing / source).mkdir(parents=True, exist_ok=True)
+
+
+def find(settings: Settings, contracts: Mapping[str, Contract], only: str | None = None) -> Waiting:
+    """Return what waits in landing, in the order of names.
+
+    A file lies in its source's folder (or below), or directly in landing when exactly one
+    contract's pattern fits its name.
+    """
+    waiting = Waiting()
+    for entry in _entries(settings.landing):
+        if entry.is_dir():
+            if entry.name not in contracts:
+                waiting.unknown.append(_readable(entry.name))
+            elif only in (None, entry.name):
+                _collect(Path(entry.path), contracts[entry.name], waiting)
+        else:
+            fitting = [c for c in contracts.values() if c.matches(entry.name)]
+            if len(fitting) != 1:
+                waiting.unknown.append(_readable(entry.name))
+            elif only in (None, fitting[0].source):
+                _add(entry, entry.name, fitting[0], waiting)
+    _leave_unsettled(settings, waiting)
+    waiting.by_source = {s: files for s, files in sorted(waiting.by_source.items()) if files}
+    return waiting
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    return sorted(visible, key=lambda entry: entry.name)
+
+
+def _collect(folder: Path, contract: Contract, waiting: Waiting, below: str = "") -> None:
+    for entry in _entries(folder):
+        name = f"{below}{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            _collect(Path(entry.path), contract, waiting, f"{name}/")
+        else:
+            _add(entry, name, contract, waiting)
+
+
+def _add(entry: os.DirEntry[str], name: str, contract: Contract, waiting: Waiting) -> None:
+    readable = _readable(name)
+    if name.lower().endswith(_UNFINISHED_SUFFIXES):
+        waiting.unfinished.append(f"{contract.source}/{readable}")
+        return
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return  # taken away between the listing and now
+    refusal = ""
+    if entry.is_symlink():
+        refusal = "is a symbolic link, which is never followed; put the file itself here"
+    elif not entry.is_file(follow_symlinks=False):
+        refusal = "is no regular file"
+    elif not contract.matches(name):
+        refusal = f"its name fits none of the patterns {', '.join(contract.landing.files)}"
+    waiting.by_source.setdefault(contract.source, []).append(
+        Delivery(
+            contract.source,
+            Path(entry.path),
+            readable,
+            status.st_size,
+            status.st_mtime_ns,
+            refusal,
+        )
+    )
+
+
+def _readable(name: str) -> str:
+    """Return a file's name as text that can be printed and stored, also if it is no UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _leave_unsettled(settings: Settings, waiting: Waiting) -> None:
+    """Wait once for files written a moment ago; leave those alone that still change."""
+    young = list(_younger_than(settings.settle_seconds, waiting))
+    if not young:
+        return
+    time.sleep(settings.settle_seconds)
+    for delivery in young:
+        if not is_unchanged(delivery):
+            waiting.by_source[delivery.source].remove(delivery)
+            waiting.unfinished.append(f"{delivery.source}/{delivery.name}")
+
+
+def _younger_than(seconds: float, waiting: Waiting) -> Iterator[Delivery]:
+    newest_settled = time.time_ns() - int(seconds * 1e9)
+    for deliveries in waiting.by_source.values():
+        yield from (file for file in deliveries if file.modified_ns > newest_settled)
+
+
+def is_unchanged(delivery: Delivery) -> bool:
+    """Return whether a file still has the size and time it was found with."""
+    try:
+        status = delivery.path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (delivery.size, delivery.modified_ns)
+
+
+def is_open_for_writing(descriptor: int) -> bool:
+    """Return whether any process has the file open for writing, as far as the system tells.
+
+    Linux refuses a read lease on a file that somebody may still write to; elsewhere, and on
+    file systems without leases, only the settling time protects.
+    """
+    lease = getattr(fcntl, "F_SETLEASE", None)
+    if lease is None:
+        return False
+    try:
+        # Whoever opens the file in this instant must not end us: by default, SIGIO would.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, lease, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.fcntl(descriptor, lease, fcntl.F_UNLCK)
+    return False

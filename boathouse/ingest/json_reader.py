@@ -1,0 +1,320 @@
+"""JSON files as chunks of records: one object a line, or one document with objects in it.
+
+Every record keeps its own text. Fields are found by name in any spelling that comes down to
+the same snake_case; which spellings there are is asked of the data, chunk by chunk.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from boathouse.contracts import Contract
+from boathouse.ingest.content import Part, RefusedFileError
+from boathouse.ingest.records import (
+    BlobWriter,
+    Chunk,
+    Malformed,
+    Span,
+    Value,
+    line_pieces,
+    rescued,
+    shortened,
+    too_long,
+)
+from boathouse.ingest.text import Shape, examine, without_mark
+from boathouse.lake import Lake
+from boathouse.settings import Settings
+from boathouse.sql import literal, literal_list, path_literal, snake_case
+
+_WHITESPACE = re.compile(r"[ \t\n\r]*")
+_BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
+# The record if it is a JSON object, else null; the JSON functions fail on text that is no JSON.
+_OBJECT = (
+    "case when json_valid(doc) then case when json_type(doc) = 'OBJECT' then doc end end as object"
+)
+_NOT_AN_OBJECT = "the record is no valid JSON object"
+_NOTHING = "there is nothing but white space in it"
+
+
+class JsonReader:
+    """Collects the JSON files of a batch; `chunks` then says how to read them."""
+
+    def __init__(
+        self,
+        opened: Lake,
+        contract: Contract,
+        settings: Settings,
+        work: Path,
+    ) -> None:
+        self._lake = opened
+        self._con = opened.con
+        self._contract = contract
+        self._settings = settings
+        self._work = work
+        self._blobs = BlobWriter(work, "json", settings.batch_bytes)
+        self._tables: list[str] = []
+        self._documents: list[tuple[int, int, str]] = []
+        self.malformed: list[Malformed] = []
+
+    def add(self, file_no: int, part: Part, first_row: int, *, is_lines: bool) -> int:
+        """Take in a part of a file and return how many records it has.
+
+        Raises:
+            RefusedFileError: the text is not UTF-8, or a document is not valid JSON.
+        """
+        shape = examine(part)
+        if not _is_document(part, is_lines=is_lines):
+            return self._add_lines(file_no, part, first_row, shape)
+        text = without_mark(part.whole()).decode("utf-8")
+        if not text.strip():
+            raise RefusedFileError(_NOTHING)
+        try:
+            records = list(_top_level(text))
+        except json.JSONDecodeError as error:
+            if _is_mostly_lines(text):
+                return self._add_lines(file_no, part, first_row, shape)
+            raise RefusedFileError(
+                f"it is not valid JSON: {error.msg} at line {error.lineno:,}, "
+                f"column {error.colno:,}"
+            ) from None
+        except RecursionError:
+            raise RefusedFileError("its JSON is nested too deeply to be read") from None
+        for row, record in enumerate(records, first_row):
+            if len(record) > self._settings.max_record_bytes:
+                problem = too_long(len(record), self._settings)
+                self.malformed.append(Malformed(file_no, row, problem, shortened(record)))
+            else:
+                self._documents.append((file_no, row, record))
+        return len(records)
+
+    def _add_lines(self, file_no: int, part: Part, first_row: int, shape: Shape) -> int:
+        row = first_row
+        for piece in line_pieces(part):
+            lines = piece
+            # A blank last line without an end is blank all the same.
+            if shape.has_blank_line or shape.has_lone_return or lines[-2:-1].isspace():
+                lines = _BLANK_LINES.sub(b"\n", b"\n" + lines)[1:]
+            for run, is_too_long in _runs(lines, self._settings.max_record_bytes):
+                if is_too_long:
+                    text = run.decode("utf-8").rstrip("\n")
+                    problem = too_long(len(text), self._settings)
+                    self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
+                    row += 1
+                else:
+                    count = run.count(b"\n")
+                    self._blobs.add(file_no, row, run, count)
+                    row += count
+        if row == first_row:
+            raise RefusedFileError(_NOTHING)
+        return row - first_row
+
+    def chunks(self) -> list[Chunk]:
+        """Return how to read all that was added."""
+        chunks = []
+        for number, (blob, spans) in enumerate(self._blobs.blobs):
+            table = f"json_lines_{number}"
+            self._con.execute(
+                f"create or replace temp table {table} as select doc, {_OBJECT} from "
+                f"read_csv({path_literal(blob)}, auto_detect = false, header = false, "
+                "delim = chr(0), quote = '', escape = '', columns = {doc: 'VARCHAR'}, "
+                f"max_line_size = {2 * self._settings.max_record_bytes})"
+            )
+            chunks.append(self._chunk(table, spans))
+        if self._documents:
+            columns = {"_file_no": "integer", "_row": "bigint", "doc": "varchar"}
+            self._lake.put("json_texts", columns, self._documents)
+            self._con.execute(
+                f"create or replace temp table json_documents as "
+                f"select _file_no, _row, doc, {_OBJECT} from json_texts"
+            )
+            chunks.append(self._chunk("json_documents", None))
+        return chunks
+
+    def _chunk(self, table: str, spans: list[Span] | None) -> Chunk:
+        found = self._con.execute(
+            f"""
+            with shapes as (select distinct json_keys(object) as keys from {table})
+            select name, bool_or(len(keys) > len(list_distinct(keys)))
+            from (select keys, unnest(keys) as name from shapes)
+            group by name
+            order by name
+            """
+        ).fetchall()
+        fields: dict[str, _Field] = {}
+        for key, is_doubled in found:
+            entry = fields.setdefault(snake_case(key), _Field())
+            entry.keys.append(key)
+            entry.may_be_twice |= is_doubled or len(entry.keys) > 1
+        places = {key: at for at, (key, _) in enumerate(found, 1)}
+        listed = ", ".join(literal(_pointer(key)) for key in places)
+        texts = f"json_extract_string(object, [{listed}])" if places else "cast([] as varchar[])"
+        place = "_file_no, _row, " if spans is None else ""
+        json_columns = {c.name for c in self._contract.columns if c.data_type == "json"}
+        chunk = Chunk(
+            f"(select {place}doc, object, {texts} as texts from {table})",
+            {
+                name: entry.document() if name in json_columns else entry.value(places)
+                for name, entry in fields.items()
+            },
+            spans=spans,
+            original="doc",
+            not_a_record=f"case when object is null then {literal(_NOT_AN_OBJECT)} end",
+            scratch_tables=[table],
+        )
+        columns = {column.name for column in self._contract.file_columns}
+        others = {name: entry for name, entry in fields.items() if name not in columns}
+        problems = [problem for item in others.items() if (problem := self._problem(*item))]
+        if problems:
+            chunk.others = f"nullif(concat_ws('; ', {', '.join(problems)}), '')"
+        if others and self._contract.landing.new_columns == "rescue":
+            chunk.extra = rescued({name: entry.json() for name, entry in others.items() if name})
+        return chunk
+
+    def _problem(self, name: str, entry: "_Field") -> str:
+        """Return SQL for what is wrong with a field that is no column of the contract, if any."""
+        mode = self._contract.landing.new_columns
+        from_name = {column.name for column in self._contract.filename_columns}
+        breach = entry.is_there()
+        if name == "":
+            reason = "it has a field without a name"
+        elif mode == "reject":
+            reason = f"{name} is not in the contract (new_columns: reject)"
+        elif mode == "add" and (name.startswith("_") or name in from_name):
+            reason = f"{name} cannot become a column: the name is taken"
+        elif mode == "rescue" and entry.may_be_twice:
+            breach, reason = entry.is_twice(), f"{name} is given more than once"
+        else:
+            return ""
+        return f"case when {breach} then {literal(reason)} end"
+
+
+@dataclass
+class _Field:
+    """A field of the records, under all the keys that come down to one name."""
+
+    keys: list[str] = field(default_factory=list)
+    may_be_twice: bool = False
+
+    def json(self) -> str:
+        """Return SQL for the value as JSON, null when it is missing."""
+        values = [f"json_extract(object, {literal(_pointer(key))})" for key in self.keys]
+        return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
+
+    def is_there(self) -> str:
+        """Return SQL, true when the record has the field."""
+        return f"list_has_any(json_keys(object), {literal_list(self.keys)})"
+
+    def is_twice(self) -> str:
+        """Return SQL, true when the record has the field more than once."""
+        return (
+            "len(list_filter(json_keys(object), "
+            f"lambda key: list_contains({literal_list(self.keys)}, key))) > 1"
+        )
+
+    def document(self) -> Value:
+        """Return the value for a column that holds JSON."""
+        return Value(f"nullif({self.json()}::varchar, 'null')", None, self._twice())
+
+    def value(self, places: dict[str, int]) -> Value:
+        """Return the value as text; `places` says where in `texts` each key's value is."""
+        texts = [f"texts[{places[key]}]" for key in self.keys]
+        text = texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+        # Only text that looks like an object or array is asked for its type.
+        nested = " or ".join(
+            f"({text}[1] in ('{{', '[') "
+            f"and json_type(object, {literal(_pointer(key))}) in ('OBJECT', 'ARRAY'))"
+            for key, text in zip(self.keys, texts, strict=True)
+        )
+        return Value(text, f"coalesce({nested}, false)", self._twice())
+
+    def _twice(self) -> str | None:
+        return self.is_twice() if self.may_be_twice else None
+
+
+def _pointer(key: str) -> str:
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def _is_document(part: Part, *, is_lines: bool) -> bool:
+    """Return whether the text is one document rather than an object on each line."""
+    start = without_mark(next(part.pieces(), b"")).lstrip()
+    if start.startswith(b"[") or is_lines:
+        return start.startswith(b"[")
+    return not _is_json(start.replace(b"\r", b"\n").partition(b"\n")[0])
+
+
+def _is_mostly_lines(text: str) -> bool:
+    """Return whether most lines are objects of their own: then only the others are broken."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    objects = sum(line.startswith("{") and _is_json(line) for line in lines)
+    return 2 * objects > len(lines)
+
+
+def _is_json(text: str | bytes) -> bool:
+    try:
+        json.loads(text, parse_int=str, parse_float=str)
+    except ValueError:
+        return False
+    except RecursionError:
+        pass  # DuckDB may know better
+    return True
+
+
+def _runs(lines: bytes, limit: int) -> Iterator[tuple[bytes, bool]]:
+    """Yield runs of whole lines up to a length, and each longer line by itself, marked so."""
+    if len(lines) <= limit:
+        yield lines, False
+        return
+    kept: list[bytes] = []
+    for line in lines.splitlines(keepends=True):
+        if len(line) <= limit:
+            kept.append(line)
+            continue
+        yield b"".join(kept), False
+        kept = []
+        yield line, True
+    yield b"".join(kept), False
+
+
+def _top_level(text: str) -> Iterator[str]:
+    """Yield the records of a document: an array's elements, or objects one after the other.
+
+    Raises:
+        JSONDecodeError, RecursionError: it is not valid JSON, or nested too deeply.
+    """
+    # Numbers stay text, however long; NaN and Infinity are for the columns' types to judge.
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+    at = _skip(text, 0)
+    in_array = text[at : at + 1] == "["
+    if in_array:
+        at = _skip(text, at + 1)
+        if text[at : at + 1] == "]":
+            _nothing_after(text, _skip(text, at + 1))
+            return
+    while True:
+        _, end = decoder.raw_decode(text, at)
+        yield text[at:end]
+        at = _skip(text, end)
+        if not in_array:
+            if at == len(text):
+                return
+        elif text[at : at + 1] == ",":
+            at = _skip(text, at + 1)
+        elif text[at : at + 1] == "]":
+            _nothing_after(text, _skip(text, at + 1))
+            return
+        else:
+            raise json.JSONDecodeError("expected ',' or ']'", text, at)
+
+
+def _skip(text: str, at: int) -> int:
+    """Return the place of the first character from `at` on that is no white space."""
+    space = _WHITESPACE.match(text, at)
+    return space.end() if space else at
+
+
+def _nothing_after(text: str, at: int) -> None:
+    if at < len(text):
+        raise json.JSONDecodeError("there is more after the array", text, at)

@@ -1,0 +1,202 @@
+"""What every reader hands on: chunks of records, and where in which file each one stood.
+
+A chunk is a SQL relation of text values. Many small files share a chunk, so that DuckDB reads
+one large file in place of a thousand small ones.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from boathouse.ingest.content import Part
+from boathouse.ingest.text import without_mark
+from boathouse.settings import Settings
+from boathouse.sql import literal
+
+# Of a rejected record, in characters. The catalogue keeps small inserts and the least and greatest
+# value of a column, so that one huge text would make it huge; the archived original has it all.
+LONGEST_TEXT = 100_000
+BROKEN_QUOTES = "the quoting is broken: text goes on after a closing quote"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Consecutive records of one file, standing on consecutive lines of a chunk's blob."""
+
+    file_no: int
+    first_row: int
+    count: int
+    first_line: int  # counted from 0
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A record that could not be split into fields at all."""
+
+    file_no: int
+    row: int
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """SQL over a chunk's relation for one column: its text, and what may be wrong with it."""
+
+    text: str
+    is_nested: str | None = None  # true when the value is an object or an array
+    is_twice: str | None = None  # true when the record gives the column more than once
+
+
+@dataclass
+class Chunk:
+    """Records that are read in one statement.
+
+    With `spans`, the relation's rows are in the spans' order; without, it has the columns
+    `_file_no` and `_row` itself.
+    """
+
+    relation: str
+    values: dict[str, Value]
+    spans: list[Span] | None = None
+    original: str | None = None  # SQL for the record's original text
+    not_a_record: str | None = None  # SQL, true when it is no record of the declared format
+    extra: str | None = None  # SQL for the rescued columns as JSON text
+    others: str | None = None  # SQL for what is wrong with fields beyond the contract's columns
+    blob: Path | None = None  # the text file of the records, for looking up original lines
+    delimiter: str = ""  # of the records in a blob that DuckDB splits
+    rejects_table: str | None = None  # where DuckDB notes the lines it could not split
+    scratch_tables: list[str] = field(default_factory=list)
+
+
+class BlobWriter:
+    """Writes records of many files one after the other into text files of limited size."""
+
+    def __init__(self, work: Path, name: str, limit: int) -> None:
+        self._work = work
+        self._name = name
+        self._limit = limit
+        self._size = 0
+        self.blobs: list[tuple[Path, list[Span]]] = []
+
+    def add(
+        self, file_no: int, first_row: int, lines: bytes, count: int, *, may_start_new: bool = True
+    ) -> None:
+        """Append `count` lines, each ending in a newline, that are records of a file."""
+        if count == 0:
+            return
+        full = self._size + len(lines) > self._limit and may_start_new
+        if not self.blobs or full:
+            self.blobs.append((self._work / f"{self._name}-{len(self.blobs)}.txt", []))
+            self._size = 0
+        path, spans = self.blobs[-1]
+        with path.open("ab") as file:
+            file.write(lines)
+        self._size += len(lines)
+        at = spans[-1].first_line + spans[-1].count if spans else 0
+        if (
+            spans
+            and spans[-1].file_no == file_no
+            and (spans[-1].first_row + spans[-1].count == first_row)
+        ):
+            last = spans[-1]
+            spans[-1] = Span(file_no, last.first_row, last.count + count, last.first_line)
+        else:
+            spans.append(Span(file_no, first_row, count, at))
+
+
+def line_pieces(part: Part) -> Iterator[bytes]:
+    """Yield a part's bytes in pieces of whole lines, each ending in one newline character.
+
+    A byte order mark is dropped; the last line gets its end.
+    """
+    for number, piece in enumerate(_cut_at_lines(part)):
+        lines = without_mark(piece) if number == 0 else piece
+        if b"\r" in lines:
+            lines = lines.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        yield lines
+
+
+def _cut_at_lines(part: Part) -> Iterator[bytes]:
+    carried: list[bytes] = []
+    for piece in part.pieces():
+        end = piece.rfind(b"\n") + 1
+        if end == 0:
+            carried.append(piece)
+            continue
+        yield b"".join([*carried, piece[:end]])
+        carried = [piece[end:]] if end < len(piece) else []
+    if carried:
+        yield b"".join(carried) + b"\n"
+
+
+def without_lines(spans: list[Span], lines: list[int]) -> list[Span]:
+    """Return spans without some lines of the blob (sorted, counted from 0)."""
+    remaining: list[Span] = []
+    skipped = iter(lines)
+    skip = next(skipped, None)
+    for span in spans:
+        start, end = span.first_line, span.first_line + span.count
+        while skip is not None and skip < end:
+            if skip > start:
+                remaining.append(_cut(span, start, skip))
+            start = skip + 1
+            skip = next(skipped, None)
+        if start < end:
+            remaining.append(_cut(span, start, end))
+    return remaining
+
+
+def _cut(span: Span, start: int, end: int) -> Span:
+    return Span(span.file_no, span.first_row + start - span.first_line, end - start, start)
+
+
+def locate(spans: list[Span], line: int) -> tuple[int, int]:
+    """Return the file number and record number of a line of the blob."""
+    span = spans[bisect_right(spans, line, key=lambda span: span.first_line) - 1]
+    return span.file_no, span.first_row + line - span.first_line
+
+
+def rescued(values: dict[str, str]) -> str:
+    """Return SQL for a JSON object of values by name, without those that are null."""
+    entries = ", ".join(f"({literal(name)}, {value})" for name, value in values.items())
+    present = f"list_filter([{entries}], lambda entry: entry[2] is not null)"
+    return f"case when len({present}) > 0 then to_json(map_from_entries({present})) end"
+
+
+def shortened(text: str) -> str:
+    """Return the text of a rejected record as it is kept: whole, or its start if very long."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:LONGEST_TEXT]} … (cut: {len(text):,} characters in the archived original)"
+
+
+def shortened_sql(text: str) -> str:
+    """Return SQL that does the same."""
+    return (
+        f"case when length({text}) <= {LONGEST_TEXT} then {text} "
+        f"else left({text}, {LONGEST_TEXT}) || ' … (cut: ' || "
+        f"format('{{:,}}', length({text})) || ' characters in the archived original)' end"
+    )
+
+
+def too_long(length: int, settings: Settings) -> str:
+    """Return the reason for a record longer than the limit."""
+    return (
+        f"the record is {length:,} characters long, more than the limit of "
+        f"{settings.max_record_bytes:,} (BOATHOUSE_MAX_RECORD_BYTES)"
+    )
+
+
+def wrong_width(fields: list[str], expected: int) -> str:
+    """Return the reason for a record with too few or too many fields, or nothing.
+
+    Empty fields beyond the expected ones are no fields.
+    """
+    found = len(fields)
+    while found > expected and not fields[found - 1]:
+        found -= 1
+    if found == expected:
+        return ""
+    return f"the record has {found} field{'' if found == 1 else 's'}, the header {expected}"

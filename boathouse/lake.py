@@ -1,0 +1,278 @@
+"""The lake: the only module that opens it.
+
+A connection is an in-memory DuckDB with the DuckLake attached as `lake`. Readers need no lock;
+whoever writes holds `boathouse.lock` and writes through `Lake.write`, which commits everything
+or nothing and starts over when another writer was in the way.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+
+from boathouse import extensions
+from boathouse.errors import LakeError
+from boathouse.settings import MIB, Settings
+from boathouse.sql import identifier, literal
+
+NAME = "lake"
+SCHEMAS = (
+    "raw",  # what was loaded
+    "replaced",  # rows of raw that a corrected delivery took back
+    "meta",  # the warehouse about itself
+    "changes",  # keys that changed in incremental models, for the models that follow them
+    "seeds",
+    "staging",
+    "intermediate",
+    "marts",
+    "snapshots",
+)
+RETRIES = 6
+FIRST_PAUSE_SECONDS = 0.1
+BUSY_MILLISECONDS = 10_000  # SQLite's own patience with another writer
+SLICE_BYTES = 16 * MIB
+# What SQLite, PostgreSQL and DuckLake say when two writers met; everything else is not retried.
+_PASSING = ("database is locked", "conflict", "could not serialize", "deadlock detected")
+# What DuckDB and SQLite say when there is no space left, the last of them also of a broken disk.
+_NO_SPACE = ("no space left", "file too large", "disk is full", "disk i/o error")
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Lake:
+    """An open lake; `con` is a plain DuckDB connection with the lake attached as `lake`."""
+
+    con: duckdb.DuckDBPyConnection
+
+    def rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return self.con.execute(query, parameters).fetchall()
+
+    def value(self, query: str, parameters: Any = None) -> Any:
+        """Return the first value of a query's only row."""
+        return self.rows(query, parameters)[0][0]
+
+    def put(self, table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Make a temporary table of rows, in their order; `columns` gives each one's type.
+
+        The values travel as JSON: binding the first parameter, or registering the first Arrow
+        table, makes DuckDB import pandas, which takes longer than many a command.
+        """
+        kinds = json.dumps(
+            {
+                name: [[kind.removesuffix("[]")] if kind.endswith("[]") else kind]
+                for name, kind in columns.items()
+            }
+        )
+        listed = ", ".join(f"unnest(document.{identifier(n)}) as {identifier(n)}" for n in columns)
+        verb = f"create or replace temp table {table} as"
+        for part in _slices(rows):
+            document = {name: [row[at] for row in part] for at, name in enumerate(columns)}
+            text = json.dumps(document, ensure_ascii=False, default=str)
+            self.con.execute(
+                f"{verb} select {listed} from "
+                f"(select from_json({literal(text)}, {literal(kinds)}) as document)"
+            )
+            verb = f"insert into {table}"
+
+    def current_snapshot(self) -> int:
+        """Return the number of the lake's newest snapshot."""
+        return int(self.value("select id from ducklake_current_snapshot('lake') as newest(id)"))
+
+    def write(
+        self,
+        work: Callable[[duckdb.DuckDBPyConnection], Result],
+        message: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Run `work` in one transaction, named by `message`, and return what it returns.
+
+        The whole of `work` runs again when another writer was in the way, so it must not have
+        effects beyond the transaction.
+
+        Raises:
+            LakeError: the other writer was still in the way after all retries.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        for attempt in range(RETRIES + 1):
+            try:
+                self.con.execute("begin transaction")
+                result = work(self.con)
+                name_commit(self.con, message, details)
+                self.con.execute("commit")
+                return result
+            except BaseException as error:
+                self._roll_back()
+                if not is_passing(error):
+                    raise
+                if attempt == RETRIES:
+                    raise LakeError(
+                        f"Could not commit “{message}”: another process kept the catalogue busy.",
+                        hint="Run it again once that process is done; nothing was written.",
+                    ) from error
+            time.sleep(pause)
+            pause *= 2
+        raise AssertionError("unreachable")
+
+    def _roll_back(self) -> None:
+        # The failed statement or commit may have ended the transaction already.
+        with contextlib.suppress(duckdb.Error):
+            self.con.execute("rollback")
+
+
+def _slices(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Cut rows into slices that a statement can hold; yields one slice at least."""
+    start, size = 0, 0
+    for at, row in enumerate(rows):
+        length = sum(len(value) if isinstance(value, str) else 20 for value in row)
+        if size + length > SLICE_BYTES and at > start:
+            yield rows[start:at]
+            start, size = at, 0
+        size += length
+    yield rows[start:]
+
+
+def name_commit(
+    con: duckdb.DuckDBPyConnection, message: str, details: Mapping[str, Any] | None = None
+) -> None:
+    """Give the open transaction's snapshot an author and a message, kept in the catalogue."""
+    extra = json.dumps(dict(details or {}), default=str)
+    con.execute(
+        "call ducklake_set_commit_message("
+        f"'lake', 'boathouse', {literal(message)}, extra_info => {literal(extra)})"
+    )
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether an error goes away when the transaction runs again."""
+    return isinstance(error, duckdb.Error) and any(sign in str(error).lower() for sign in _PASSING)
+
+
+def _tell_of_full_disk(error: duckdb.Error, settings: Settings) -> None:
+    """Raise LakeError if there was no space left."""
+    text = str(error).partition("\n")[0]
+    if any(sign in text.lower() for sign in _NO_SPACE):
+        raise LakeError(
+            f"There is no space left in {settings.home_folder}, or it cannot be written to: {text}",
+            hint="Make room (old files in archive/ and releases/ are the first to look at) and run "
+            "the same command again: nothing is half done.",
+        ) from error
+
+
+def _attach_statement(
+    settings: Settings, *, read_only: bool, version: int | None, as_of: datetime | None
+) -> str:
+    """Return the `ATTACH` statement for the lake, now or as it was."""
+    options = [f"DATA_PATH {literal(settings.data_path)}"]
+    if settings.postgres is None:
+        options += ["META_JOURNAL_MODE 'WAL'", f"META_BUSY_TIMEOUT {BUSY_MILLISECONDS}"]
+    if read_only:
+        options.append("READ_ONLY")
+    if version is not None:
+        options.append(f"SNAPSHOT_VERSION {version}")
+    if as_of is not None:
+        options.append(f"SNAPSHOT_TIME {literal(as_of.isoformat(sep=' '))}")
+    address = literal(f"ducklake:{settings.catalog_uri}")
+    return f"ATTACH IF NOT EXISTS {address} AS lake ({', '.join(options)})"
+
+
+def exists(settings: Settings) -> bool:
+    """Return whether a lake was ever made here; a PostgreSQL catalogue always counts."""
+    if settings.postgres is not None:
+        return True
+    return Path(settings.catalog_uri.removeprefix("sqlite:")).exists()
+
+
+def _prepare(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    extensions.load(con, "ducklake", "sqlite" if settings.postgres is None else "postgres")
+    if settings.data_path.startswith("s3://"):
+        extensions.load(con, "httpfs")
+        con.execute("create or replace secret boathouse (type s3, provider config)")
+    con.execute("set timezone = 'UTC'")
+    con.execute("set preserve_insertion_order = true")
+    if "://" not in settings.data_path:
+        Path(settings.data_path).mkdir(parents=True, exist_ok=True)
+    settings.home_folder.mkdir(parents=True, exist_ok=True)
+
+
+def config(settings: Settings) -> dict[str, Any]:
+    """Return the DuckDB settings every connection of Boathouse is opened with."""
+    return {
+        "memory_limit": settings.memory_limit,
+        "threads": settings.threads,
+        "temp_directory": str(settings.work / "spill"),
+        "autoinstall_known_extensions": False,
+    }
+
+
+@contextlib.contextmanager
+def connect(
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    version: int | None = None,
+    as_of: datetime | None = None,
+) -> Iterator[Lake]:
+    """Open the lake for the length of a `with` block.
+
+    Raises:
+        LakeError: there is none yet (when reading), or the catalogue cannot be opened.
+    """
+    if read_only and not exists(settings):
+        raise LakeError(
+            f"There is no lake in {settings.home_folder} yet.", hint="Run `boathouse run` first."
+        )
+    con = duckdb.connect(config=config(settings))
+    try:
+        yield attach(con, settings, read_only=read_only, version=version, as_of=as_of)
+    except duckdb.Error as error:
+        _tell_of_full_disk(error, settings)
+        raise
+    except RuntimeError as error:
+        if "Query interrupted" in str(error):  # how DuckDB tells of Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        con.close()
+
+
+def attach(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    version: int | None = None,
+    as_of: datetime | None = None,
+) -> Lake:
+    """Attach the lake to a connection that somebody else opened, and make its folders.
+
+    A catalogue that another process is just making is tried again.
+
+    Raises:
+        LakeError: the catalogue cannot be opened.
+    """
+    _prepare(con, settings)
+    statement = _attach_statement(settings, read_only=read_only, version=version, as_of=as_of)
+    pause = FIRST_PAUSE_SECONDS
+    for attempt in range(RETRIES + 1):
+        try:
+            con.execute(statement)
+            return Lake(con)
+        except duckdb.Error as error:
+            _tell_of_full_disk(error, settings)
+            if not is_passing(error) or attempt == RETRIES:
+                said = str(error).replace(settings.postgres or "\0", "…")  # it may hold a password
+                raise LakeError(
+                    f"The lake's catalogue cannot be opened: {said}",
+                    hint="Check BOATHOUSE_HOME, BOATHOUSE_CATALOG and BOATHOUSE_LAKE.",
+                ) from error
+        time.sleep(pause)
+        pause *= 2
+    raise AssertionError("unreachable")

@@ -1,0 +1,20 @@
+"""Releases: the file that readers see, written beside, checked, and swapped in as a whole.
+
+Only this package writes it. Nothing here builds: what may be released is told by
+`boathouse.build.find_blockers`.
+"""
+
+from boathouse.release.files import current_release, list_releases
+from boathouse.release.publish import release, rollback
+from boathouse.release.report import MartReport, ReleaseInfo, ReleaseProgress, ReleaseReport
+
+__all__ = [
+    "MartReport",
+    "ReleaseInfo",
+    "ReleaseProgress",
+    "ReleaseReport",
+    "current_release",
+    "list_releases",
+    "release",
+    "rollback",
+]

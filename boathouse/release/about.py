@@ -1,0 +1,231 @@
+"""Schema `meta` of a released file: what the release is, and what it shows of the lake's `meta`.
+
+`release` is one row about the file itself; `contents` says of every table in it how it came
+there, which is what the next release starts from. The rest are copies for readers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from boathouse import __version__
+from boathouse.build.blockers import LATEST_RESULTS
+from boathouse.release.report import ReleaseInfo
+from boathouse.sql import constant, literal, row
+
+BUILDS_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a released file says of one of its tables or macros."""
+
+    schema_name: str
+    name: str
+    table_id: int | None  # of the lake's table that it was written from
+    columns: list[str]  # name and type of each
+    sorted_by: list[str]
+    rows: int
+    checksum: int | None  # of all rows, in any order; None when this engine counts differently
+    changed_rows: int  # written since the table was last written as a whole
+    definition: str | None  # the statement that makes a macro
+
+
+_CONTENTS = """
+    create or replace table released.meta.contents (
+        schema_name varchar,
+        name varchar,
+        table_id bigint,
+        columns varchar[],
+        sorted_by varchar[],
+        rows bigint,
+        checksum hugeint,
+        changed_rows bigint,
+        definition varchar
+    )
+"""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A release that the next one can start from."""
+
+    path: Path
+    release_id: int
+    lake_snapshot: int
+    snapshot_time: datetime
+    free_share: float  # of the file's blocks: those that hold nothing any more
+    written: dict[tuple[str, str], Written]
+    macros: dict[str, str]
+    comments: dict[tuple[str, str], str]  # (table or macro, column or "") → comment
+
+
+def read_info(path: Path, *, is_current: bool = False) -> ReleaseInfo | None:
+    """Return what a released file says of itself; None when it is no released file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    size = path.stat().st_size
+    with duckdb.connect() as con:
+        try:
+            _attach(con, path)
+            facts = con.execute(
+                "select release_id, released_at, lake_snapshot, build_id from released.meta.release"
+            ).fetchall()[0]
+        except (duckdb.Error, IndexError):
+            return None
+    release_id, released_at, lake_snapshot, build_id = facts
+    return ReleaseInfo(release_id, released_at, lake_snapshot, build_id, size, is_current, path)
+
+
+def read_base(info: ReleaseInfo) -> Base | None:
+    """Return what the next release has to know of this one; None when it cannot start from it."""
+    with duckdb.connect() as con:
+        try:
+            _attach(con, info.path)
+            return _base(con, info)
+        except duckdb.Error:
+            return None
+
+
+def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    con.execute(f"attach {literal(str(path))} as released (read_only)")
+
+
+def _base(con: duckdb.DuckDBPyConnection, info: ReleaseInfo) -> Base:
+    snapshot_time, engine = con.execute(
+        "select lake_snapshot_time, duckdb_version from released.meta.release"
+    ).fetchall()[0]
+    names = [field.name for field in fields(Written)]
+    if engine != duckdb.__version__:
+        names[names.index("checksum")] = "null"
+    rows = con.execute(f"select {', '.join(names)} from released.meta.contents").fetchall()
+    written = [Written(*values) for values in rows]
+    total, free = con.execute(
+        "select total_blocks, free_blocks from pragma_database_size() "
+        "where database_name = 'released'"
+    ).fetchall()[0]
+    return Base(
+        path=info.path,
+        release_id=info.release_id,
+        lake_snapshot=info.lake_snapshot,
+        snapshot_time=snapshot_time,
+        free_share=free / total if total else 0.0,
+        written={(w.schema_name, w.name): w for w in written if w.definition is None},
+        macros={w.name: w.definition for w in written if w.definition is not None},
+        comments=_comments(con),
+    )
+
+
+def _comments(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
+    """Return the comments on the marts of the attached file, and on their columns."""
+    rows = con.execute(
+        """
+        select table_name, '', comment
+        from duckdb_tables()
+        where database_name = 'released' and schema_name = 'marts' and comment is not null
+        union all
+        select table_name, column_name, comment
+        from duckdb_columns()
+        where database_name = 'released' and schema_name = 'marts' and comment is not null
+        union all
+        select function_name, '', comment
+        from duckdb_functions()
+        where database_name = 'released' and schema_name = 'marts' and comment is not null
+        """
+    ).fetchall()
+    return {(table, column): text for table, column, text in rows}
+
+
+@dataclass(frozen=True)
+class About:
+    """The row that a release has about itself."""
+
+    release_id: int
+    lake_snapshot: int
+    snapshot_time: datetime
+    build_id: int
+    released_at: datetime
+
+
+def write_about(con: duckdb.DuckDBPyConnection, about: About, written: Sequence[Written]) -> None:
+    """Write schema `meta` into the attached file, but for what is carried over from the lake."""
+    con.execute(
+        f"""
+        create or replace table released.meta.release as
+        select
+            cast({about.release_id} as bigint) as release_id,
+            cast({about.lake_snapshot} as bigint) as lake_snapshot,
+            cast({about.build_id} as bigint) as build_id,
+            {constant(about.snapshot_time)} as lake_snapshot_time,
+            {constant(about.released_at)} as released_at,
+            {literal(__version__)} as boathouse_version,
+            {literal(duckdb.__version__)} as duckdb_version
+        """
+    )
+    con.execute(_CONTENTS)
+    if written:
+        rows = ", ".join(row(astuple(each)) for each in written)
+        con.execute(f"insert into released.meta.contents values {rows}")
+    for table, query in _copies(about).items():
+        con.execute(f"create or replace table released.meta.{table} as {query}")
+
+
+def _copies(about: About) -> dict[str, str]:
+    """Return the queries that show readers the rest of the lake's `meta`, as of the release."""
+    version = f"at (version => {about.lake_snapshot})"
+    newest = about.build_id - BUILDS_SHOWN
+    own = (
+        f"select {about.release_id}, {about.lake_snapshot}, {about.build_id}, "
+        f"{constant(about.released_at)}, true"
+    )
+    return {
+        "builds": f"""
+            select build_id, command, selection, status, started_at, finished_at, lake_snapshot
+            from lake.meta.builds {version}
+            order by build_id
+        """,
+        "build_results": f"""
+            select * from lake.meta.build_results {version}
+            where build_id > {newest}
+            order by build_id, unique_id
+        """,
+        "releases": f"""
+            select release_id, lake_snapshot, build_id, released_at, false as is_current
+            from lake.meta.releases {version}
+            union all
+            {own}
+            order by release_id
+        """,
+        "source_freshness": f"""
+            select source, last_loaded_at, last_event_at, rows, rejected_rows
+            from lake.meta.source_freshness {version}
+            order by source
+        """,
+        "test_results": f"""
+            select
+                nodes.unique_id,
+                nodes.name,
+                nodes.kind,
+                list_transform(nodes.depends_on, lambda id: split_part(id, '.', -1)) as tested,
+                results.status,
+                results.rows as failures,
+                results.message,
+                results.build_id,
+                builds.finished_at as tested_at
+            from (from lake.meta.nodes {version}) as nodes
+            left join ({LATEST_RESULTS}) as results using (unique_id)
+            left join (from lake.meta.builds {version}) as builds using (build_id)
+            where nodes.kind in ('test', 'unit_test')
+            order by nodes.unique_id
+        """,
+    }
+
+
+def macro_record(name: str, statement: str) -> Written:
+    """Return what the file remembers of a macro."""
+    return Written("marts", name, None, [], [], 0, None, 0, statement)

@@ -1,0 +1,283 @@
+"""Releasing: only what passed every test, only as a whole, in one atomic step; and going back."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import duckdb
+
+from boathouse import lake, lock
+from boathouse.build.blockers import Blocker, find_blockers, keep_latest_results
+from boathouse.checkpoints import reached
+from boathouse.errors import ReleaseError
+from boathouse.lake import Lake
+from boathouse.release import files
+from boathouse.release.about import About, Written, read_base
+from boathouse.release.audit import audit
+from boathouse.release.contents import read_contents
+from boathouse.release.freshness import update_freshness
+from boathouse.release.plan import Plan, from_nothing, make_plan
+from boathouse.release.report import (
+    MartReport,
+    OnProgress,
+    ReleaseInfo,
+    ReleaseProgress,
+    ReleaseReport,
+)
+from boathouse.release.write import write_file
+from boathouse.settings import Settings
+from boathouse.sql import constant, row
+
+_COMMAND = "boathouse release"
+_SHOWN = 20
+# What DuckDB says when a disk is full or memory is short; anything else is a defect of ours.
+_CANNOT_WRITE = (
+    OSError,
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+)
+# A file that is mostly empty blocks is not worth starting from.
+_MOST_FREE = 0.5
+
+
+def release(
+    settings: Settings, *, keep_rollback: bool = False, on_progress: OnProgress | None = None
+) -> ReleaseReport:
+    """Release the marts as they are in the lake, unless readers see exactly these already.
+
+    After a rollback readers see an older release than the newest. When nothing has changed since
+    the newest, this puts the newest back, because a person who asks for a release wants that;
+    with `keep_rollback` it leaves the older one alone, which is right for jobs that run by
+    themselves. New data is released in both cases.
+
+    Raises:
+        ReleaseError: the lake is not in a state to be released, or the file could not be written.
+            Readers go on seeing what they saw.
+        LockTimeoutError: another writer was not done in time.
+    """
+    with lock.writer(settings, _COMMAND):
+        if not lake.exists(settings):
+            raise _refusal([Blocker("Nothing has been built yet.")])
+        files.tidy(settings)
+        work = _Release(settings, keep_rollback, on_progress)
+        try:
+            with lake.connect(settings) as opened:
+                return work.run(opened)
+        except _CANNOT_WRITE as error:
+            raise ReleaseError(
+                f"The release could not be made: {error}",
+                hint="Readers see one whole release: `boathouse releases` says which. Look for "
+                f"free space in {settings.home_folder}, then run `boathouse release` again.",
+            ) from error
+        finally:
+            files.tidy(settings)
+
+
+@dataclass
+class _Release:
+    """One call of `release`."""
+
+    settings: Settings
+    keep_rollback: bool
+    on_progress: OnProgress | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, opened: Lake) -> ReleaseReport:
+        """Release if there is anything to release."""
+        with self._timed("check"):
+            blockers = find_blockers(opened)
+            if blockers:
+                raise _refusal(blockers)
+            kept = files.list_releases(self.settings)
+            note_releases(opened, kept)
+        with self._timed("freshness"):
+            update_freshness(opened, self.settings.project)
+            reached("release:freshness-noted")
+        shown = next((each for each in kept if each.is_current), None)
+        newest = kept[0] if kept else None
+        if newest is not None and newest != shown:
+            with self._timed("plan"):
+                plan = self._plan(opened, newest)
+            if not plan.has_changes:
+                return self._go_forward(opened, shown, newest, plan)
+        with self._timed("plan"):
+            plan = self._plan(opened, shown)
+        if shown is not None and not plan.has_changes:
+            return self._report(shown, plan, is_new=False, reason="Nothing has changed since.")
+        return self._make(opened, plan)
+
+    def _plan(self, opened: Lake, start: ReleaseInfo | None) -> Plan:
+        base = read_base(start) if start is not None else None
+        return make_plan(opened, read_contents(opened), base)
+
+    def _go_forward(
+        self, opened: Lake, shown: ReleaseInfo | None, newest: ReleaseInfo, plan: Plan
+    ) -> ReleaseReport:
+        """Answer when the newest release shows the lake as it is, but readers do not see it."""
+        if shown is not None and self.keep_rollback:
+            reason = f"Rolled back to release {shown.release_id}; nothing has changed since."
+            return self._report(shown, plan, is_new=False, reason=reason, is_rolled_back=True)
+        with self._timed("swap"):
+            files.show(self.settings, newest.path)
+        with self._timed("note"):
+            note_releases(opened, files.list_releases(self.settings))
+        reason = f"Nothing has changed since release {newest.release_id}, which is back."
+        return self._report(self._current(), plan, is_new=False, reason=reason)
+
+    def _make(self, opened: Lake, plan: Plan) -> ReleaseReport:
+        """Write, audit and swap in a new release."""
+        if plan.base is not None and plan.base.free_share > _MOST_FREE:
+            plan = from_nothing(plan)
+        about = About(
+            release_id=self._next_id(opened),
+            lake_snapshot=plan.contents.snapshot,
+            snapshot_time=plan.contents.snapshot_time,
+            build_id=opened.value("select max(build_id) from lake.meta.builds"),
+            released_at=datetime.now(UTC).replace(tzinfo=None),
+        )
+        path = files.temporary_path(self.settings, about.release_id)
+        marts, written = self._write(opened, plan, about)
+        with self._timed("audit"):
+            self._tell("audit", len(plan.steps), len(plan.steps))
+            audit(path, written, plan.contents.macros)
+        reached("release:audited")
+        with self._timed("swap"):
+            files.publish(self.settings, about.release_id)
+        with self._timed("note"):
+            note_releases(opened, files.list_releases(self.settings), keep_results=True)
+            reached("release:noted")
+            files.prune(self.settings)
+        return self._report(
+            self._current(), plan, is_new=True, reason="Released.", marts=tuple(marts)
+        )
+
+    def _write(
+        self, opened: Lake, plan: Plan, about: About
+    ) -> tuple[list[MartReport], list[Written]]:
+        done = iter(range(len(plan.steps)))
+        with self._timed("write"):
+            return write_file(
+                opened.con,
+                plan,
+                files.temporary_path(self.settings, about.release_id),
+                about,
+                lambda name: self._tell(name, next(done), len(plan.steps)),
+            )
+
+    def _next_id(self, opened: Lake) -> int:
+        noted = opened.value("select coalesce(max(release_id), 0) from lake.meta.releases")
+        return int(max([noted, *files.kept_ids(self.settings)])) + 1
+
+    def _current(self) -> ReleaseInfo:
+        current = files.current_release(self.settings)
+        assert current is not None
+        return current
+
+    def _report(
+        self,
+        shown: ReleaseInfo,
+        plan: Plan,
+        *,
+        is_new: bool,
+        reason: str,
+        is_rolled_back: bool = False,
+        marts: tuple[MartReport, ...] = (),
+    ) -> ReleaseReport:
+        left_out = tuple(plan.contents.left_out)
+        return ReleaseReport(shown, is_new, is_rolled_back, reason, marts, left_out, self.seconds)
+
+    def _tell(self, step: str, done: int, total: int) -> None:
+        if self.on_progress is not None:
+            self.on_progress(ReleaseProgress(step, done, total))
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
+
+
+def _refusal(blockers: list[Blocker]) -> ReleaseError:
+    lines = [f"  {blocker}" for blocker in blockers[:_SHOWN]]
+    if len(blockers) > _SHOWN:
+        lines.append(f"  … and {len(blockers) - _SHOWN} more")
+    return ReleaseError(
+        "The lake is not in a state to be released:\n" + "\n".join(lines),
+        hint="Run `boathouse build`; once it is green, release again. "
+        "Readers still see the release before.",
+    )
+
+
+def note_releases(opened: Lake, kept: list[ReleaseInfo], *, keep_results: bool = False) -> None:
+    """Make `meta.releases` say what the files say: which releases there are, which is current."""
+    noted = dict(opened.rows("select release_id, is_current from lake.meta.releases"))
+    current = {each.release_id for each in kept if each.is_current}
+    missing = [each for each in kept if each.release_id not in noted]
+    wrong = [number for number, is_current in noted.items() if is_current != (number in current)]
+    if not (missing or wrong or keep_results):
+        return
+
+    def write(con: duckdb.DuckDBPyConnection) -> None:
+        for number in wrong:
+            con.execute(
+                f"update lake.meta.releases set is_current = {constant(number in current)} "
+                f"where release_id = {number}"
+            )
+        for each in missing:
+            facts = (each.release_id, each.lake_snapshot, each.build_id, each.released_at)
+            con.execute(
+                "insert into lake.meta.releases "
+                "(release_id, lake_snapshot, build_id, released_at, is_current) "
+                f"values {row((*facts, each.is_current))}"
+            )
+        if keep_results:
+            keep_latest_results(con)
+
+    opened.write(write, "note the releases")
+
+
+def rollback(settings: Settings, release_id: int | None = None) -> ReleaseInfo:
+    """Put an earlier release back, by default the one before the current, and return it.
+
+    Readers see it at once, even while another process writes: `meta.releases` is then left to
+    whoever releases next. A release that is just being made still comes after it.
+
+    Raises:
+        ReleaseError: it is not kept; says which are.
+    """
+    files.name_shown(settings)
+    kept = files.list_releases(settings)
+    current = files.current_id(settings)
+    chosen = _choose(kept, current, release_id)
+    if chosen.release_id != current:
+        files.show(settings, chosen.path)
+        reached("rollback:shown")
+    if lake.exists(settings) and (lock.held_here(settings) or not lock.is_held(settings)):
+        with lock.writer(settings, "boathouse rollback"), lake.connect(settings) as opened:
+            note_releases(opened, files.list_releases(settings))
+    shown = files.current_release(settings)
+    assert shown is not None
+    return shown
+
+
+def _choose(kept: list[ReleaseInfo], current: int | None, release_id: int | None) -> ReleaseInfo:
+    earlier = [each for each in kept if current is None or each.release_id < current]
+    if release_id is None and earlier:
+        return earlier[0]
+    for each in kept:
+        if each.release_id == release_id:
+            return each
+    what = "No release is older" if release_id is None else f"Release {release_id} is not kept"
+    listed = ", ".join(
+        f"{each.release_id} ({each.released_at:%Y-%m-%d %H:%M} UTC)" for each in kept
+    )
+    raise ReleaseError(
+        f"{what}. Kept are: {listed or 'none'}.",
+        hint="`boathouse releases` lists them; BOATHOUSE_RELEASES_KEPT says how many are kept.",
+    )

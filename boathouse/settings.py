@@ -1,0 +1,150 @@
+"""Where everything is and how much of the machine may be used, from the environment or `.env`.
+
+The only module that reads the environment. Paths come back absolute.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from boathouse.errors import UsageError
+
+MIB = 1024 * 1024
+
+
+def project_folder() -> Path:
+    """Return the folder with `dbt_project.yml`: here or above, else the one this code is in."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[1]):
+        if (folder / "dbt_project.yml").is_file():
+            return folder
+    raise UsageError(
+        f"No dbt_project.yml in {here} or above.",
+        hint="Change into the Boathouse repository, or set BOATHOUSE_PROJECT to its path.",
+    )
+
+
+class Settings(BaseSettings):
+    """All settings, one `BOATHOUSE_<NAME>` variable each."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BOATHOUSE_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    project: Path = Field(default_factory=project_folder, description="Folder of dbt_project.yml.")
+    home: Path = Field(default=Path("data"), description="Folder of everything that is data.")
+    catalog: str = Field(default="", description="sqlite:<path> or a PostgreSQL address.")
+    lake: str = Field(default="", description="Folder or s3:// prefix of the Parquet files.")
+    memory_limit: str = Field(default="3GB", description="Most memory DuckDB may use.")
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    lock_timeout: float = Field(default=3600, ge=0, description="Seconds to wait for the lock.")
+    settle_seconds: float = Field(
+        default=1.0, ge=0, description="A file must have been left alone this long to be loaded."
+    )
+    batch_bytes: int = Field(default=128 * MIB, gt=0, description="Bytes of files a transaction.")
+    batch_files: int = Field(default=2000, gt=0, description="Files a transaction.")
+    max_record_bytes: int = Field(default=16 * MIB, gt=0, description="Longest record read.")
+    max_unpacked_bytes: int = Field(
+        default=50 * 1024 * MIB, gt=0, description="Most that one compressed file may unpack to."
+    )
+    releases_kept: int = Field(default=5, ge=1, description="Releases kept for rollback.")
+
+    @field_validator("project", "home")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @property
+    def home_folder(self) -> Path:
+        """Return `BOATHOUSE_HOME`; a relative one lies in the project."""
+        return (self.project.absolute() / self.home).absolute()
+
+    @property
+    def landing(self) -> Path:
+        """Return the folder where deliveries arrive, one sub-folder for each source."""
+        return self.home_folder / "landing"
+
+    @property
+    def archive(self) -> Path:
+        """Return the folder that keeps every original that was loaded."""
+        return self.home_folder / "archive"
+
+    @property
+    def rejected(self) -> Path:
+        """Return the folder of files that could not be read under their contract."""
+        return self.home_folder / "rejected"
+
+    @property
+    def work(self) -> Path:
+        """Return the folder for what may vanish at any time."""
+        return self.home_folder / "work"
+
+    @property
+    def releases(self) -> Path:
+        """Return the folder of kept releases."""
+        return self.home_folder / "releases"
+
+    @property
+    def warehouse(self) -> Path:
+        """Return the released file that everybody reads."""
+        return self.home_folder / "warehouse.duckdb"
+
+    @property
+    def lock_file(self) -> Path:
+        """Return the file that the one writer holds."""
+        return self.home_folder / "writer.lock"
+
+    @property
+    def postgres(self) -> str | None:
+        """Return the PostgreSQL address of the catalogue, or None when it is SQLite."""
+        if self.catalog.startswith(("postgres://", "postgresql://")):
+            return self.catalog
+        if self.catalog.startswith("postgres:"):
+            return self.catalog.removeprefix("postgres:")
+        return None
+
+    @property
+    def catalog_uri(self) -> str:
+        """Return the catalogue as DuckLake's `ATTACH` takes it, without the `ducklake:`."""
+        if self.postgres is not None:
+            return f"postgres:{self.postgres}"
+        if self.catalog and not self.catalog.startswith("sqlite:"):
+            raise UsageError(
+                f"BOATHOUSE_CATALOG is {self.catalog!r}, which is no catalogue Boathouse knows.",
+                hint="Use sqlite:<path>, postgres:<connection string> or postgresql://…",
+            )
+        path = self.catalog.removeprefix("sqlite:") or str(self.home_folder / "catalog.sqlite")
+        return f"sqlite:{(self.project.absolute() / path).absolute()}"
+
+    @property
+    def data_path(self) -> str:
+        """Return where the lake's Parquet files are: an absolute folder or an object prefix."""
+        if "://" in self.lake:
+            return self.lake
+        return str((self.home_folder / (self.lake or "lake")).absolute())
+
+
+_in_use: Settings | None = None
+
+
+def current_settings() -> Settings:
+    """Return the settings of the `using` block that is open, else those of the environment."""
+    return _in_use if _in_use is not None else Settings()
+
+
+@contextmanager
+def using(settings: Settings) -> Iterator[None]:
+    """Make `settings` the current ones in every thread of this process, for a `with` block.
+
+    This is how code that others call, such as dbt's plugin, learns which home it works for.
+    """
+    global _in_use
+    before, _in_use = _in_use, settings
+    try:
+        yield
+    finally:
+        _in_use = before

@@ -1,0 +1,62 @@
+"""Quoting of names and values for the few statements that cannot take parameters."""
+
+import glob
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+
+def identifier(name: str) -> str:
+    """Return `name` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """Return `value` as a SQL string literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def constant(value: object) -> str:
+    """Return a Python value as a SQL constant.
+
+    For commands that run often: the first parameter that a process binds makes DuckDB import
+    pandas, which takes longer than many a command.
+
+    Raises:
+        TypeError: there is no constant for such a value.
+    """
+    match value:
+        case None:
+            return "null"
+        case bool() | int() | float():
+            return str(value).lower()
+        case str():
+            return literal(value)
+        case datetime():
+            return f"timestamp {literal(value.isoformat(sep=' '))}"
+        case list() | tuple():
+            return f"[{', '.join(constant(item) for item in value)}]"
+    raise TypeError(f"No SQL constant for {value!r}")
+
+
+def row(values: Iterable[object]) -> str:
+    """Return values as a row of a `values` list."""
+    return f"({', '.join(constant(value) for value in values)})"
+
+
+def path_literal(path: Path) -> str:
+    """Return one file's path as DuckDB's readers take it, which would expand `*`, `?` and `[`."""
+    return literal(glob.escape(str(path)))
+
+
+def literal_list(values: Iterable[str]) -> str:
+    """Return `values` as a DuckDB list literal."""
+    return "[" + ", ".join(literal(value) for value in values) + "]"
+
+
+def snake_case(name: str) -> str:
+    """Return a header name as a column name: `PurchaseID` → `purchase_id`, `G1` → `g1`."""
+    text = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name.strip())
+    text = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", text)
+    return re.sub(r"\W+", "_", text).strip("_").lower()

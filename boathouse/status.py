@@ -1,0 +1,156 @@
+"""One look at everything: sources, what waits, the last build, the current release."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from boathouse import lake, lock
+from boathouse.build import find_blockers
+from boathouse.contracts import load_contracts
+from boathouse.ingest import deliveries
+from boathouse.release import current_release
+from boathouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """A source's state; times are UTC."""
+
+    source: str
+    domain: str
+    files_waiting: int
+    last_file: str | None
+    last_loaded_at: datetime | None
+    last_event_at: datetime | None
+    rows: int
+    rows_rejected: int
+    files_rejected: int
+
+    @property
+    def age_hours(self) -> float | None:
+        """Return the hours since the last load, or None when nothing was ever loaded."""
+        if self.last_loaded_at is None:
+            return None
+        return (datetime.now(UTC).replace(tzinfo=None) - self.last_loaded_at).total_seconds() / 3600
+
+
+@dataclass(frozen=True)
+class BuildStatus:
+    """The last build; times are UTC."""
+
+    build_id: int
+    command: str
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+    failed: list[str]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything `boathouse status` shows."""
+
+    home: str
+    writer: str | None
+    sources: list[SourceStatus]
+    last_build: BuildStatus | None
+    blockers: list[str]
+    current_release: Any
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return asdict(self)
+
+
+def collect(settings: Settings) -> Status:
+    """Return the state of the warehouse; reads only, and works before there is any lake."""
+    contracts = load_contracts(settings.project)
+    waiting = {
+        source: len(files)
+        for source, files in deliveries.find(
+            settings.model_copy(update={"settle_seconds": 0}), contracts
+        ).by_source.items()
+    }
+    writer = str(lock.holder(settings)) if lock.is_held(settings) else None
+    facts: dict[str, tuple[Any, ...]] = {}
+    last_build, blockers = None, []
+    if lake.exists(settings):
+        with lake.connect(settings, read_only=True) as opened:
+            if has_meta(opened):
+                facts = {row[0]: row[1:] for row in opened.rows(_SOURCES)}
+                last_build = _last_build(opened)
+                blockers = [str(blocker) for blocker in find_blockers(opened)]
+    nothing = (None, None, None, 0, 0, 0)
+    sources = [
+        SourceStatus(name, contract.domain, waiting.get(name, 0), *facts.get(name, nothing))
+        for name, contract in contracts.items()
+    ]
+    return Status(
+        str(settings.home_folder),
+        writer,
+        sources,
+        last_build,
+        blockers,
+        current_release(settings),
+    )
+
+
+_SOURCES = """
+    with loads as (
+        select
+            source,
+            max_by(file_name, (load_id, file_name)) filter (status = 'loaded') as last_file,
+            max(loaded_at) filter (status = 'loaded') as last_loaded_at,
+            coalesce(sum(rows_loaded) filter (status = 'loaded'), 0)::bigint as row_count,
+            count(distinct file_name) filter (status = 'rejected') as rejected_files
+        from lake.meta.loads
+        group by source
+    ),
+
+    rejects as (
+        select rejects.source, count(*) as row_count
+        from lake.meta.rejected_rows as rejects
+        inner join lake.meta.loads as loads
+            on rejects.load_id = loads.load_id and rejects.file_name = loads.file_name
+        where rejects.replayed_at is null and loads.status = 'loaded'
+        group by rejects.source
+    )
+
+    select
+        loads.source,
+        loads.last_file,
+        loads.last_loaded_at,
+        freshness.last_event_at,
+        loads.row_count,
+        coalesce(rejects.row_count, 0),
+        loads.rejected_files
+    from loads
+    left join rejects on loads.source = rejects.source
+    left join lake.meta.source_freshness as freshness on loads.source = freshness.source
+"""
+
+
+def has_meta(opened: lake.Lake) -> bool:
+    """Return whether the lake has its `meta` tables, which the first load or build makes."""
+    query = (
+        "select count(*) from duckdb_tables() where database_name = 'lake' and schema_name = 'meta'"
+    )
+    return bool(opened.value(query))
+
+
+def _last_build(opened: lake.Lake) -> BuildStatus | None:
+    rows = opened.rows(
+        "select build_id, command, status, started_at, finished_at "
+        "from lake.meta.builds order by build_id desc limit 1"
+    )
+    if not rows:
+        return None
+    failed = opened.rows(
+        "select name from lake.meta.build_results "
+        "where build_id = ? and status in ('error', 'fail') order by name",
+        [rows[0][0]],
+    )
+    build_id, command, status, started_at, finished_at = rows[0]
+    return BuildStatus(
+        build_id, command, status, started_at, finished_at, [name for (name,) in failed]
+    )
