@@ -1,0 +1,49 @@
+"""One house for the end-to-end tests: demo data of three domains, run once, copied by each test."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support.command import Done, House
+from support.homes import REPOSITORY, copy_project
+
+DOMAINS = ("sessions", "students", "purchases")
+GENERATE = (
+    *("generate", "--scale", "0.01", "--days", "3", "--seed", "7"),
+    *("--dirty", "0.05", "--until", "2026-03-10"),
+)
+SHARED_DATA = Path(
+    os.environ.get("BOATHOUSE_SHARED_DATA", REPOSITORY.parent / "shared" / "data")
+).absolute()
+
+
+class Prepared(NamedTuple):
+    """A house after its first run, and what the commands so far have said."""
+
+    house: House
+    generated: Done
+    ran: Done
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Generate demo data and run the main job; tests only read this house, or copy it."""
+    folder = tmp_path_factory.mktemp("house")
+    house = House(copy_project(folder / "project", DOMAINS), folder / "home")
+    return Prepared(house, house.boathouse(*GENERATE), house.boathouse("run"))
+
+
+@pytest.fixture
+def house(prepared: Prepared, tmp_path: Path) -> House:
+    """Return a house of this test's own, in which the main job has run once."""
+    return prepared.house.clone(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def students_csv() -> bytes:
+    """Return the real file of 395 students of mathematics."""
+    path = SHARED_DATA / "students" / "student-mat.csv"
+    if not path.exists():
+        pytest.skip(f"{path} is not there; set BOATHOUSE_SHARED_DATA to the folder of real data")
+    return path.read_bytes()

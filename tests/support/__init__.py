@@ -1,0 +1,1 @@
+"""What several test files use: homes, domain cases and the command line."""

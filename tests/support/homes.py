@@ -1,0 +1,47 @@
+"""Homes and projects for tests: the real project's part for a few domains, and copies of a home."""
+
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from boathouse.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+_LAYERS = ("models/staging", "models/intermediate", "models/marts", "seeds", "tests/data")
+
+
+def copy_project(target: Path, domains: Sequence[str]) -> Path:
+    """Copy the part of the dbt project that these domains need, and return its folder.
+
+    A build then costs what the domains cost, and does not depend on the other ones.
+    """
+    target.mkdir(parents=True)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(REPOSITORY / name, target / name)
+    for folder in ("macros", "tests/data/generic"):
+        shutil.copytree(REPOSITORY / folder, target / folder)
+    for file in (REPOSITORY / "models").glob("*/_*.yml"):
+        copy = target / file.relative_to(REPOSITORY)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    for domain in domains:
+        for layer in _LAYERS:
+            if (REPOSITORY / layer / domain).is_dir():
+                shutil.copytree(REPOSITORY / layer / domain, target / layer / domain)
+        for file in (REPOSITORY / "snapshots").rglob(f"snap_{domain}*"):
+            (target / "snapshots").mkdir(exist_ok=True)
+            shutil.copy(file, target / "snapshots" / file.name)
+    return target
+
+
+def clone(template: Settings, home: Path) -> Settings:
+    """Copy a home and return the settings for the copy, whose lake lies in the copy."""
+    shutil.copytree(template.home_folder, home, symlinks=True)
+    con = sqlite3.connect(home / "catalog.sqlite")
+    with con:
+        con.execute(
+            "update ducklake_metadata set value = ? where key = 'data_path'", [f"{home}/lake/"]
+        )
+    con.close()
+    return template.model_copy(update={"home": home})
