@@ -114,7 +114,7 @@ def test_a_packed_file_with_a_wrong_byte_is_refused(tmp_path: Path, suffix: str)
         ),
         (
             "a.csv",
-            gzip.compress(b"x"),
+            gzip.compress(b"x", mtime=0),
             "its content is a gzip archive, but its name says it is not",
         ),
         ("a.csv.gz", b"id\n1\n", "its content is not packed, but its name says it is a gzip"),
