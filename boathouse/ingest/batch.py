@@ -188,11 +188,9 @@ class Batch:
         columns = self._columns(chunks)
         self._parser.malformed = self._csv.malformed + self._json.malformed
         misread = self._parser.parse(chunks, columns)
-        # Again without guessing which files have one record a line, then without DuckDB.
-        for plain in (True, False):
-            if misread:
-                self._parser.forget(misread)
-                misread = self._parser.parse(self._read_again(misread, plain=plain), columns)
+        if misread:
+            self._parser.forget(misread)
+            self._parser.parse(self._read_again(misread), columns)
         self._parser.publish(columns)
         self._count()
 
@@ -207,17 +205,17 @@ class Batch:
             columns += [Column(name, "varchar", ()) for name in sorted(added)]
         return columns
 
-    def _read_again(self, file_nos: set[int], *, plain: bool) -> list[Chunk]:
-        """Read CSV files again, more carefully."""
-        work = self._work / ("wary" if plain else "slow")
+    def _read_again(self, file_nos: set[int]) -> list[Chunk]:
+        """Read CSV files again without DuckDB."""
+        work = self._work / "again"
         work.mkdir()
-        reader = CsvReader(self.contract, self._settings, work, is_wary=True)
+        reader = CsvReader(self.contract, self._settings, work)
         for file_no in sorted(file_nos & set(self.loaded)):
             file = self.read[file_no].file
             with self._judged(file_no):
                 rows = 0
                 for part in unpack(file, self._settings, work, is_workbook=False):
-                    rows += reader.add(file_no, part, rows + 1, plain=plain)
+                    rows += reader.add(file_no, part, rows + 1, plain=False)
                     _let_go(part, file)
                 self._rows[file_no] = rows
         self._parser.malformed += reader.malformed

@@ -1,10 +1,10 @@
 """CSV files as chunks of records.
 
-Files that are plain (one record a line, as far as a look at the quotes tells) go into one blob
-for each header, which DuckDB splits; it notes the lines that have too few or too many fields.
-Files that may have line breaks inside quotes are split by Python's csv module instead, which is
-slower and takes anything. Both give the same records: DuckDB forgives spaces around quotes, so
-such files go to Python, and it drops empty fields beyond the header's, so Python does too.
+Files that are plain (one record a line, and quotes only around whole fields) go into one blob for
+each header, which DuckDB splits; it notes the lines that have too few or too many fields. Files
+with line breaks inside quotes, or with quotes elsewhere, are split by Python's csv module instead,
+which is slower and takes anything: DuckDB and csv do not agree on what broken quoting means.
+Both give the same records; DuckDB drops empty fields beyond the header's, so Python does too.
 """
 
 import csv
@@ -39,13 +39,10 @@ ROWS_A_GROUP = 50_000
 class CsvReader:
     """Collects the CSV files of a batch; `chunks` then says how to read them."""
 
-    def __init__(
-        self, contract: Contract, settings: Settings, work: Path, *, is_wary: bool = False
-    ) -> None:
+    def __init__(self, contract: Contract, settings: Settings, work: Path) -> None:
         self._contract = contract
         self._settings = settings
         self._work = work
-        self._is_wary = is_wary
         self._headers: dict[bytes, Header] = {}
         self._blobs: dict[Header, BlobWriter] = {}
         self._tokenised: list[tuple[Header, Path]] = []
@@ -63,41 +60,29 @@ class CsvReader:
             self._headers[line] = read_header(line, self._contract)
         header = self._headers[line]
         if plain and self._is_plain(part, shape, header):
-            return self._add_plain(file_no, part, first_row, header, has_quotes=shape.quotes > 0)
+            return self._add_plain(file_no, part, first_row, header)
         return self._tokenise(file_no, part, first_row, header)
 
     def _is_plain(self, part: Part, shape: Shape, header: Header) -> bool:
-        """Return whether every record stands on a line of its own; a guess unless wary."""
+        """Return whether every record stands on a line of its own, and DuckDB can split it."""
         if shape.longest_line > self._settings.max_record_bytes:
             return False
-        if shape.quotes == 0:
-            return True
-        return (
+        return shape.quotes == 0 or (
             shape.quotes % 2 == 0
-            and not shape.has_blank_line
-            and not shape.has_lone_return
-            and not any(_has_spaced_quote(piece, header) for piece in line_pieces(part))
-            and not (self._is_wary and any(map(_has_open_quote, line_pieces(part))))
+            and all(has_quoted_fields_only(lines, header.delimiter) for lines in line_pieces(part))
         )
 
-    def _add_plain(
-        self, file_no: int, part: Part, first_row: int, header: Header, *, has_quotes: bool
-    ) -> int:
+    def _add_plain(self, file_no: int, part: Part, first_row: int, header: Header) -> int:
         writer = self._blobs.setdefault(
             header,
             BlobWriter(self._work, f"csv-{len(self._blobs)}", self._settings.batch_bytes),
         )
-        rows, quotes, is_first = 0, 0, True
-        for piece in line_pieces(part):
-            lines = piece[piece.index(b"\n") + 1 :] if is_first else piece
-            is_first = False
-            if not has_quotes:
-                lines = without_empty_lines(lines)
+        rows = 0
+        for number, piece in enumerate(line_pieces(part)):
+            lines = without_empty_lines(piece[piece.index(b"\n") + 1 :] if number == 0 else piece)
             count = lines.count(b"\n")
-            # A new blob may only start outside quotes.
-            writer.add(file_no, first_row + rows, lines, count, may_start_new=quotes % 2 == 0)
+            writer.add(file_no, first_row + rows, lines, count)
             rows += count
-            quotes += lines.count(b'"') if has_quotes else 0
         return rows
 
     def _tokenise(self, file_no: int, part: Part, first_row: int, header: Header) -> int:
@@ -214,17 +199,17 @@ def _with_extras(chunk: Chunk, contract: Contract) -> Chunk:
     return chunk
 
 
-def _has_spaced_quote(lines: bytes, header: Header) -> bool:
-    """Return whether a quoted field may have spaces before or after its quotes."""
-    if b'" ' not in lines and b' "' not in lines:
-        return False
-    edge = re.escape(header.delimiter.encode())
-    return bool(re.search(rb'(?:^|%b) +"|" +(?:%b|$)' % (edge, edge), lines, re.MULTILINE))
-
-
-def _has_open_quote(lines: bytes) -> bool:
-    """Return whether a line has an odd number of quotes."""
-    return any(line.count(b'"') % 2 for line in lines.split(b"\n"))
+def has_quoted_fields_only(lines: bytes, delimiter: str) -> bool:
+    """Return whether all quotes in whole lines are around fields, or doubled inside them."""
+    texts = lines.split(b'"')
+    outside, inside = texts[::2], texts[1::2]
+    edges = (b"\n", delimiter.encode())
+    # Between two quotes in a row, of which one escapes the other, there is nothing.
+    return (
+        not any(b"\n" in text for text in inside)
+        and all(text.endswith(edges) for text in outside[:-1] if text)
+        and all(text.startswith(edges) for text in outside[1:] if text)
+    )
 
 
 def without_empty_lines(lines: bytes) -> bytes:

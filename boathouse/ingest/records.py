@@ -80,14 +80,11 @@ class BlobWriter:
         self._size = 0
         self.blobs: list[tuple[Path, list[Span]]] = []
 
-    def add(
-        self, file_no: int, first_row: int, lines: bytes, count: int, *, may_start_new: bool = True
-    ) -> None:
+    def add(self, file_no: int, first_row: int, lines: bytes, count: int) -> None:
         """Append `count` lines, each ending in a newline, that are records of a file."""
         if count == 0:
             return
-        full = self._size + len(lines) > self._limit and may_start_new
-        if not self.blobs or full:
+        if not self.blobs or self._size + len(lines) > self._limit:
             self.blobs.append((self._work / f"{self._name}-{len(self.blobs)}.txt", []))
             self._size = 0
         path, spans = self.blobs[-1]

@@ -90,12 +90,11 @@ def test_a_blob_writer_knows_the_place_of_every_line(
     assert sorted(seen) == sorted((f, r) for f, count in rows.items() for r in range(1, count + 1))
 
 
-def test_a_new_blob_starts_only_where_it_may(tmp_path: Path) -> None:
-    writer = BlobWriter(tmp_path, "blob", 3)
-    writer.add(0, 1, b'"a\n', 1)
-    writer.add(0, 2, b'b"\n', 1, may_start_new=False)
-    writer.add(0, 3, b"c\n", 1)
-    assert [path.read_bytes() for path, _ in writer.blobs] == [b'"a\nb"\n', b"c\n"]
+def test_a_full_blob_is_followed_by_another(tmp_path: Path) -> None:
+    writer = BlobWriter(tmp_path, "blob", 4)
+    for row, line in enumerate([b"a\n", b"b\n", b"c\n"], 1):
+        writer.add(0, row, line, 1)
+    assert [path.read_bytes() for path, _ in writer.blobs] == [b"a\nb\n", b"c\n"]
 
 
 @given(
