@@ -24,7 +24,7 @@ _NAMES = {
 _DATE = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]00:00(:00(\.0+)?)?)?"
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?"
 _OFFSET = r"(Z| ?UTC|[+-](0\d|1[0-5])(:?[0-5]\d)?)"
-_TIMESTAMP = rf"\d{{4}}-\d{{1,2}}-\d{{1,2}}([ T]{_CLOCK}{_OFFSET}?)?"
+_DAY = r"\d{4}-\d{1,2}-\d{1,2}"
 _LONGEST_SHOWN = 100
 
 
@@ -101,9 +101,12 @@ def parse(text: str, data_type: str) -> str:
                 f"case when regexp_full_match({text}, '{_DATE}') then try_cast({text} as date) end"
             )
         case "timestamp":
-            # Text without an offset is UTC; the session's time zone is UTC.
+            # Text without an offset is UTC; the session's time zone is UTC. The first branch is
+            # the usual one and cheap, but it would drop an offset.
             return (
-                f"case when regexp_full_match({text}, '{_TIMESTAMP}') "
+                f"case when regexp_full_match({text}, '{_DAY}([ T]{_CLOCK})?') "
+                f"then try_cast({text} as timestamp) "
+                f"when regexp_full_match({text}, '{_DAY}[ T]{_CLOCK}{_OFFSET}') "
                 f"then try_cast({text} as timestamptz)::timestamp end"
             )
         case "json":
@@ -119,7 +122,8 @@ def parse(text: str, data_type: str) -> str:
 def _breaches(column: Column, number: int, value: Value) -> list[tuple[str, str]]:
     """Return pairs of a condition and the SQL of the reason it gives."""
     name, text = identifier(column.name), f"_t{number}"
-    shown = f"left({text}, {_LONGEST_SHOWN})"
+    # NUL is no character that every catalogue can keep in a list.
+    shown = f"replace(left({text}, {_LONGEST_SHOWN}), chr(0), '\\u0000')"
     pairs = []
     kind = _NAMES.get(column.data_type, f"a {column.data_type} without rounding")
     if column.data_type != "varchar":

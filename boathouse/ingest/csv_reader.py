@@ -69,9 +69,9 @@ class CsvReader:
         """Return whether every record stands on a line of its own, and DuckDB can split it."""
         if shape.longest_line > self._settings.max_record_bytes:
             return False
-        return shape.quotes == 0 or (
-            shape.quotes % 2 == 0
-            and all(has_quoted_fields_only(lines, header.delimiter) for lines in line_pieces(part))
+        return all(
+            b'"' not in lines or has_quoted_fields_only(lines, header.delimiter)
+            for lines in line_pieces(part)
         )
 
     def _add_plain(self, file_no: int, part: Part, first_row: int, header: Header) -> int:

@@ -2,13 +2,21 @@
 
 Every record keeps its own text. Fields are found by name in any spelling that comes down to
 the same snake_case; which spellings there are is asked of the data, chunk by chunk.
+
+That takes several looks at every record. Lines of flat objects, the usual case, are first read in
+one look, as objects with the columns that are expected. Nobody says then which keys were passed
+over; but each key of such lines is a `":` in their bytes, so where there are as many values as
+keys, nothing was. Where there are not, they are read like all others.
 """
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import duckdb
 
 from boathouse.contracts import Contract
 from boathouse.ingest.content import Part, RefusedFileError
@@ -26,7 +34,7 @@ from boathouse.ingest.records import (
 from boathouse.ingest.text import Shape, examine, without_mark
 from boathouse.lake import Lake
 from boathouse.settings import Settings
-from boathouse.sql import literal, literal_list, path_literal, snake_case
+from boathouse.sql import identifier, literal, literal_list, path_literal, snake_case
 
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
 _BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
@@ -54,6 +62,8 @@ class JsonReader:
         self._settings = settings
         self._work = work
         self._blobs = BlobWriter(work, "json", settings.batch_bytes)
+        self._flat_blobs = BlobWriter(work, "json-flat", settings.batch_bytes)
+        self._keys: Counter[Path] = Counter()  # in each flat blob
         self._tables: list[str] = []
         self._documents: list[tuple[int, int, str]] = []
         self.malformed: list[Malformed] = []
@@ -103,25 +113,32 @@ class JsonReader:
                     self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
                     row += 1
                 else:
-                    count = run.count(b"\n")
-                    self._blobs.add(file_no, row, run, count)
-                    row += count
+                    row += self._add_run(file_no, row, run)
         if row == first_row:
             raise RefusedFileError(_NOTHING)
         return row - first_row
 
+    def _add_run(self, file_no: int, first_row: int, lines: bytes) -> int:
+        """Take in lines that are a record each and return how many they are."""
+        count = lines.count(b"\n")
+        if count and _are_flat(lines, count):
+            self._flat_blobs.add(file_no, first_row, lines, count)
+            self._keys[self._flat_blobs.blobs[-1][0]] += lines.count(b'":')
+        else:
+            self._blobs.add(file_no, first_row, lines, count)
+        return count
+
     def chunks(self) -> list[Chunk]:
         """Return how to read all that was added."""
-        chunks = []
-        for number, (blob, spans) in enumerate(self._blobs.blobs):
-            table = f"json_lines_{number}"
-            self._con.execute(
-                f"create or replace temp table {table} as select doc, {_OBJECT} from "
-                f"read_csv({path_literal(blob)}, auto_detect = false, header = false, "
-                "delim = chr(0), quote = '', escape = '', columns = {doc: 'VARCHAR'}, "
-                f"max_line_size = {2 * self._settings.max_record_bytes})"
-            )
-            chunks.append(self._chunk(table, spans))
+        chunks = [
+            self._flat_chunk(f"json_values_{number}", blob, spans)
+            or self._lines_chunk(f"json_flat_lines_{number}", blob, spans)
+            for number, (blob, spans) in enumerate(self._flat_blobs.blobs)
+        ]
+        chunks += [
+            self._lines_chunk(f"json_lines_{number}", blob, spans)
+            for number, (blob, spans) in enumerate(self._blobs.blobs)
+        ]
         if self._documents:
             columns = {"_file_no": "integer", "_row": "bigint", "doc": "varchar"}
             self._lake.put("json_texts", columns, self._documents)
@@ -131,6 +148,37 @@ class JsonReader:
             )
             chunks.append(self._chunk("json_documents", None))
         return chunks
+
+    def _flat_chunk(self, table: str, blob: Path, spans: list[Span]) -> Chunk | None:
+        """Return how to read lines of flat objects; None if anything would be lost in it."""
+        keys = _expected_keys(blob, self._contract)
+        if not keys:
+            return None
+        columns = ", ".join(f"{literal(key)}: 'VARCHAR'" for key in keys.values())
+        try:
+            self._con.execute(
+                f"create or replace temp table {table} as select * from read_json("
+                f"{path_literal(blob)}, format = 'newline_delimited', columns = {{{columns}}}, "
+                f"maximum_object_size = {2 * self._settings.max_record_bytes})"
+            )
+        except (duckdb.ProgrammingError, duckdb.DataError):
+            return None
+        values = {name: Value(identifier(key)) for name, key in keys.items()}
+        counts = ", ".join(_count_of_values(value.text) for value in values.values())
+        rows, *found = self._lake.rows(f"select count(*), {counts} from {table}")[0]
+        if rows != sum(span.count for span in spans) or sum(found) != self._keys[blob]:
+            self._con.execute(f"drop table {table}")
+            return None
+        return Chunk(table, values, spans=spans, blob=blob, scratch_tables=[table])
+
+    def _lines_chunk(self, table: str, blob: Path, spans: list[Span]) -> Chunk:
+        self._con.execute(
+            f"create or replace temp table {table} as select doc, {_OBJECT} from "
+            f"read_csv({path_literal(blob)}, auto_detect = false, header = false, "
+            "delim = chr(0), quote = '', escape = '', columns = {doc: 'VARCHAR'}, "
+            f"max_line_size = {2 * self._settings.max_record_bytes})"
+        )
+        return self._chunk(table, spans)
 
     def _chunk(self, table: str, spans: list[Span] | None) -> Chunk:
         found = self._con.execute(
@@ -235,6 +283,36 @@ class _Field:
 
 def _pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def _are_flat(lines: bytes, count: int) -> bool:
+    """Return whether each line may be an object without others in it, its keys ending in `":`."""
+    return (
+        b"[" not in lines
+        and b"\t" not in lines
+        and (b" " not in lines or b" :" not in lines)
+        and lines.count(b"{") == count
+    )
+
+
+def _expected_keys(blob: Path, contract: Contract) -> dict[str, str]:
+    """Return the key of each column that is text: as the first record spells it, or its name."""
+    with blob.open("rb") as file:
+        first = file.readline()
+    is_object = first.lstrip().startswith(b"{") and _is_json(first)
+    spelled = {snake_case(key): key for key in json.loads(first)} if is_object else {}
+    return {
+        column.name: spelled.get(column.name, column.name)
+        for column in contract.file_columns
+        if column.data_type != "json"
+    }
+
+
+def _count_of_values(text: str) -> str:
+    """Return SQL for how many values are there, but for numbers that may be written differently."""
+    may_be = f"strlen({text}) < 25 and (contains({text}, 'e+') or contains({text}, 'e-'))"
+    is_number = f"regexp_matches({text}, 'e[+-]\\d+$')"
+    return f"count({text}) filter (case when {may_be} then not {is_number} else true end)"
 
 
 def _is_document(part: Part, *, is_lines: bool) -> bool:

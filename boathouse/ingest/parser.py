@@ -25,6 +25,8 @@ from boathouse.lake import Lake
 from boathouse.settings import Settings
 from boathouse.sql import path_literal
 
+MOST_SPANS_IN_SQL = 64
+
 
 class Parser:
     """Parses chunks into tables; `publish` makes them one view, `records`."""
@@ -90,13 +92,11 @@ class Parser:
             raise _MisreadError
         for line, (reason, text) in bad_lines.items():
             self.malformed.append(Malformed(*locate(spans, line), reason, text))
-        self._place(without_lines(spans, sorted(bad_lines)), f"{table}_places")
+        places = self._place(without_lines(spans, sorted(bad_lines)), parsed)
         if chunk.original is None:
-            self._look_up_originals(chunk, table, parsed)
-        # Both tables are in the order of the blob's lines.
+            self._look_up_originals(chunk, parsed, places)
         return (
-            f"(select places._file_no, places._row, parsed.* "
-            f"from {parsed} as parsed positional join {table}_places as places)"
+            f"(select {places.file_no} as _file_no, {places.row} as _row, parsed.* {places.among})"
         )
 
     def _split(self, chunk: Chunk, statement: str) -> dict[int, tuple[str, str]]:
@@ -123,8 +123,11 @@ class Parser:
             bad_lines[line - 1] = (reason, text)
         return bad_lines
 
-    def _place(self, spans: list[Span], table: str) -> None:
-        """Make a table of the file, row and line of every record, in the order of the lines."""
+    def _place(self, spans: list[Span], parsed: str) -> "_Places":
+        """Return the places of a table's records, which are those of the spans, in their order."""
+        if 0 < len(spans) <= MOST_SPANS_IN_SQL:
+            return _places_by_number(spans, parsed)
+        table = f"{parsed}_places"
         self._lake.put(
             "spans",
             {"_file_no": "integer", "first_row": "bigint", "lines": "bigint", "line": "bigint"},
@@ -135,8 +138,14 @@ class Parser:
             "select _file_no, first_row + step as _row, line + step as line "
             "from (select *, unnest(range(lines)) as step from spans)"
         )
+        return _Places(
+            f"from {parsed} as parsed positional join {table} as places",
+            "places._file_no",
+            "places._row",
+            "places.line",
+        )
 
-    def _look_up_originals(self, chunk: Chunk, table: str, parsed: str) -> None:
+    def _look_up_originals(self, chunk: Chunk, parsed: str, places: "_Places") -> None:
         """Give rejected records of a blob their original line."""
         assert chunk.blob is not None
         if not self._lake.value(f"select count(*) from {parsed} where _reasons is not null"):
@@ -154,9 +163,8 @@ class Parser:
                         max_line_size = {2 * self._settings.max_record_bytes})
                 ) as lines
                 inner join (
-                    select parsed.rowid as id, places.line
-                    from {parsed} as parsed
-                    positional join {table}_places as places
+                    select parsed.rowid as id, {places.line} as line
+                    {places.among}
                     where parsed._reasons is not null
                 ) as bad on lines.line = bad.line
             ) as originals
@@ -202,6 +210,36 @@ class _Records:
     def select(self) -> str:
         among = f" where _file_no not in ({', '.join(map(str, self.without))})"
         return f"select * from {self.relation}{among if self.without else ''}"
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the records of a table named `parsed` come from, in SQL."""
+
+    among: str  # the from clause
+    file_no: str
+    row: str
+    line: str  # of the chunk's blob
+
+
+def _places_by_number(spans: list[Span], parsed: str) -> _Places:
+    """Return places that follow from the number of the record, for few spans.
+
+    A join, even by position, takes longer than to write a million rows.
+    """
+    file_nos, rows, lines, start = [], [], [], 0
+    for span in spans:
+        start += span.count
+        among = f"when parsed.rowid < {start} then"
+        file_nos.append(f"{among} {span.file_no}")
+        rows.append(f"{among} {span.first_row + span.count - start}")
+        lines.append(f"{among} {span.first_line + span.count - start}")
+    return _Places(
+        f"from {parsed} as parsed",
+        f"case {' '.join(file_nos)} end",
+        f"parsed.rowid + case {' '.join(rows)} end",
+        f"parsed.rowid + case {' '.join(lines)} end",
+    )
 
 
 class _MisreadError(Exception):

@@ -12,7 +12,6 @@ class Shape:
     """What a pass over a text's bytes found; all counts are over the whole part."""
 
     newlines: int = 0
-    quotes: int = 0
     has_blank_line: bool = False  # empty, or of nothing but white space
     has_lone_return: bool = False
     longest_line: int = 0  # bytes, an upper bound
@@ -42,7 +41,6 @@ def examine(part: Part) -> Shape:
             _check_encoding(piece)
         _check_text(piece, decoder, offset, shape.newlines)
         shape.newlines += piece.count(b"\n")
-        shape.quotes += piece.count(b'"')
         seam = tail + (without_mark(piece) if offset == 0 else piece)
         if b"\r" in seam:
             shape.has_lone_return |= bool(_LONE_RETURN.search(seam))
