@@ -34,7 +34,7 @@ def typed_select(columns: list[Column], chunk: Chunk, *, has_rescue: bool) -> st
     Column order: `_file_no` and `_row` when the chunk has them, the columns, the rescue column
     when asked for, `_reasons`, `_text`. Names of our own start with `_`, as no column's may.
     """
-    place = "" if chunk.spans is not None else "_file_no, _row, "
+    place = "" if chunk.blob is not None else "_file_no, _row, "
     texts, typed, breaches, reasons = [], [], [], []
     for number, column in enumerate(columns):
         value = chunk.values.get(column.name, Value("null::varchar"))
@@ -153,4 +153,6 @@ def filename_select(columns: tuple[Column, ...], texts: Mapping[str, str | None]
         name: Value("null::varchar" if text is None else literal(text))
         for name, text in texts.items()
     }
-    return typed_select(list(columns), Chunk("(select 1)", values, spans=[]), has_rescue=False)
+    one_row = Chunk("(select 0 as _file_no, 0 as _row)", values)
+    query = typed_select(list(columns), one_row, has_rescue=False)
+    return f"select * exclude (_file_no, _row) from ({query})"

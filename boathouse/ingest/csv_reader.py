@@ -18,10 +18,10 @@ from boathouse.ingest.content import Part, RefusedFileError
 from boathouse.ingest.header import Header, first_line, read_header
 from boathouse.ingest.records import (
     BROKEN_QUOTES,
+    Blob,
     BlobWriter,
     Chunk,
     Malformed,
-    Span,
     Value,
     line_pieces,
     rescued,
@@ -35,7 +35,7 @@ from boathouse.sql import literal, path_literal
 
 ROWS_A_GROUP = 50_000
 # Whole lines of fields with or without quotes around them, NUL (which no text has) between them.
-_RECORDS = re.compile(rb'(?:(?:"(?:[^"\n]++|"")*+"|[^"\n\0]*+)[\n\0])*+')
+_RECORDS = re.compile(rb'(?:(?:"[^"\n]*+(?:""[^"\n]*+)*+"|[^"\n\0]*+)[\n\0])*+')
 
 
 class CsvReader:
@@ -159,9 +159,9 @@ class CsvReader:
     def chunks(self) -> list[Chunk]:
         """Return how to read all that was added."""
         chunks = [
-            _blob_chunk(header, blob, spans, f"csv_rejects_{number}_{part}", self._settings)
+            _blob_chunk(header, blob, f"csv_rejects_{number}_{part}")
             for number, (header, writer) in enumerate(self._blobs.items())
-            for part, (blob, spans) in enumerate(writer.blobs)
+            for part, blob in enumerate(writer.blobs)
         ]
         for header, path in self._tokenised:
             values = {name: Value(f"c{index}") for index, name in enumerate(header.columns)}
@@ -169,22 +169,19 @@ class CsvReader:
         return [_with_extras(chunk, self._contract) for chunk in chunks]
 
 
-def _blob_chunk(
-    header: Header, blob: Path, spans: list[Span], rejects_table: str, settings: Settings
-) -> Chunk:
+def _blob_chunk(header: Header, blob: Blob, rejects_table: str) -> Chunk:
     columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(len(header.columns)))
     relation = (
-        f"read_csv({path_literal(blob)}, auto_detect = false, header = false, "
+        f"read_csv({path_literal(blob.path)}, auto_detect = false, header = false, "
         f"delim = {literal(header.delimiter)}, quote = '\"', escape = '\"', "
         f"columns = {{{columns}}}, strict_mode = true, null_padding = false, "
-        f"max_line_size = {2 * settings.max_record_bytes}, store_rejects = true, "
+        f"max_line_size = {blob.longest_line}, store_rejects = true, "
         f"rejects_table = '{rejects_table}', rejects_scan = '{rejects_table}_scan')"
     )
     values = {name: Value(f"c{index}") for index, name in enumerate(header.columns)}
     return Chunk(
         relation,
         values,
-        spans=spans,
         blob=blob,
         delimiter=header.delimiter,
         rejects_table=rejects_table,

@@ -21,10 +21,10 @@ import duckdb
 from boathouse.contracts import Contract
 from boathouse.ingest.content import Part, RefusedFileError
 from boathouse.ingest.records import (
+    Blob,
     BlobWriter,
     Chunk,
     Malformed,
-    Span,
     Value,
     line_pieces,
     rescued,
@@ -123,7 +123,7 @@ class JsonReader:
         count = lines.count(b"\n")
         if count and _are_flat(lines, count):
             self._flat_blobs.add(file_no, first_row, lines, count)
-            self._keys[self._flat_blobs.blobs[-1][0]] += lines.count(b'":')
+            self._keys[self._flat_blobs.blobs[-1].path] += lines.count(b'":')
         else:
             self._blobs.add(file_no, first_row, lines, count)
         return count
@@ -131,13 +131,13 @@ class JsonReader:
     def chunks(self) -> list[Chunk]:
         """Return how to read all that was added."""
         chunks = [
-            self._flat_chunk(f"json_values_{number}", blob, spans)
-            or self._lines_chunk(f"json_flat_lines_{number}", blob, spans)
-            for number, (blob, spans) in enumerate(self._flat_blobs.blobs)
+            self._flat_chunk(f"json_values_{number}", blob)
+            or self._lines_chunk(f"json_flat_lines_{number}", blob)
+            for number, blob in enumerate(self._flat_blobs.blobs)
         ]
         chunks += [
-            self._lines_chunk(f"json_lines_{number}", blob, spans)
-            for number, (blob, spans) in enumerate(self._blobs.blobs)
+            self._lines_chunk(f"json_lines_{number}", blob)
+            for number, blob in enumerate(self._blobs.blobs)
         ]
         if self._documents:
             columns = {"_file_no": "integer", "_row": "bigint", "doc": "varchar"}
@@ -149,38 +149,38 @@ class JsonReader:
             chunks.append(self._chunk("json_documents", None))
         return chunks
 
-    def _flat_chunk(self, table: str, blob: Path, spans: list[Span]) -> Chunk | None:
+    def _flat_chunk(self, table: str, blob: Blob) -> Chunk | None:
         """Return how to read lines of flat objects; None if anything would be lost in it."""
-        keys = _expected_keys(blob, self._contract)
+        keys = _expected_keys(blob.path, self._contract)
         if not keys:
             return None
         columns = ", ".join(f"{literal(key)}: 'VARCHAR'" for key in keys.values())
         try:
             self._con.execute(
                 f"create or replace temp table {table} as select * from read_json("
-                f"{path_literal(blob)}, format = 'newline_delimited', columns = {{{columns}}}, "
-                f"maximum_object_size = {2 * self._settings.max_record_bytes})"
+                f"{path_literal(blob.path)}, format = 'newline_delimited', "
+                f"columns = {{{columns}}}, maximum_object_size = {blob.longest_line})"
             )
         except (duckdb.ProgrammingError, duckdb.DataError):
             return None
         values = {name: Value(identifier(key)) for name, key in keys.items()}
         counts = ", ".join(_count_of_values(value.text) for value in values.values())
         rows, *found = self._lake.rows(f"select count(*), {counts} from {table}")[0]
-        if rows != sum(span.count for span in spans) or sum(found) != self._keys[blob]:
+        if rows != blob.lines or sum(found) != self._keys[blob.path]:
             self._con.execute(f"drop table {table}")
             return None
-        return Chunk(table, values, spans=spans, blob=blob, scratch_tables=[table])
+        return Chunk(table, values, blob=blob, scratch_tables=[table])
 
-    def _lines_chunk(self, table: str, blob: Path, spans: list[Span]) -> Chunk:
+    def _lines_chunk(self, table: str, blob: Blob) -> Chunk:
         self._con.execute(
             f"create or replace temp table {table} as select doc, {_OBJECT} from "
-            f"read_csv({path_literal(blob)}, auto_detect = false, header = false, "
+            f"read_csv({path_literal(blob.path)}, auto_detect = false, header = false, "
             "delim = chr(0), quote = '', escape = '', columns = {doc: 'VARCHAR'}, "
-            f"max_line_size = {2 * self._settings.max_record_bytes})"
+            f"max_line_size = {blob.longest_line})"
         )
-        return self._chunk(table, spans)
+        return self._chunk(table, blob)
 
-    def _chunk(self, table: str, spans: list[Span] | None) -> Chunk:
+    def _chunk(self, table: str, blob: Blob | None) -> Chunk:
         found = self._con.execute(
             f"""
             with shapes as (select distinct json_keys(object) as keys from {table})
@@ -198,7 +198,7 @@ class JsonReader:
         places = {key: at for at, (key, _) in enumerate(found, 1)}
         listed = ", ".join(literal(_pointer(key)) for key in places)
         texts = f"json_extract_string(object, [{listed}])" if places else "cast([] as varchar[])"
-        place = "_file_no, _row, " if spans is None else ""
+        place = "_file_no, _row, " if blob is None else ""
         json_columns = {c.name for c in self._contract.columns if c.data_type == "json"}
         chunk = Chunk(
             f"(select {place}doc, object, {texts} as texts from {table})",
@@ -206,7 +206,7 @@ class JsonReader:
                 name: entry.document() if name in json_columns else entry.value(places)
                 for name, entry in fields.items()
             },
-            spans=spans,
+            blob=blob,
             original="doc",
             not_a_record=f"case when object is null then {literal(_NOT_AN_OBJECT)} end",
             scratch_tables=[table],

@@ -14,6 +14,7 @@ from boathouse.errors import ContractError
 from boathouse.ingest.checks import typed_select
 from boathouse.ingest.records import (
     BROKEN_QUOTES,
+    Blob,
     Chunk,
     Malformed,
     Span,
@@ -22,20 +23,16 @@ from boathouse.ingest.records import (
     wrong_width,
 )
 from boathouse.lake import Lake
-from boathouse.settings import Settings
 from boathouse.sql import path_literal
-
-MOST_SPANS_IN_SQL = 64
 
 
 class Parser:
     """Parses chunks into tables; `publish` makes them one view, `records`."""
 
-    def __init__(self, opened: Lake, contract: Contract, settings: Settings) -> None:
+    def __init__(self, opened: Lake, contract: Contract) -> None:
         self._lake = opened
         self._con = opened.con
         self._contract = contract
-        self._settings = settings
         self._records: list[_Records] = []
         self.malformed: list[Malformed] = []
 
@@ -51,7 +48,7 @@ class Parser:
             try:
                 self._records.append(_Records(self._parse_chunk(chunk, table, columns)))
             except _MisreadError:
-                misread |= {span.file_no for span in chunk.spans or []}
+                misread |= {span.file_no for span in chunk.blob.spans} if chunk.blob else set()
         return misread
 
     def forget(self, file_nos: set[int]) -> None:
@@ -72,32 +69,32 @@ class Parser:
         """Parse a chunk into tables and return the relation of its records."""
         has_rescue = self._contract.landing.new_columns == "rescue"
         query = typed_select(columns, chunk, has_rescue=has_rescue)
-        if chunk.spans is None:
+        if chunk.blob is None:
             relation = table
             run_rules(self._con, self._contract, f"create or replace temp table {table} as {query}")
         else:
-            relation = self._parse_blob(chunk, chunk.spans, table, query)
+            relation = self._parse_blob(chunk, chunk.blob, table, query)
         for scratch in chunk.scratch_tables:
             self._con.execute(f"drop table if exists {scratch}")
         return relation
 
-    def _parse_blob(self, chunk: Chunk, spans: list[Span], table: str, query: str) -> str:
+    def _parse_blob(self, chunk: Chunk, blob: Blob, table: str, query: str) -> str:
         parsed = f"{table}_parsed"
         bad_lines = self._split(chunk, f"create or replace temp table {parsed} as {query}")
-        expected = sum(span.count for span in spans)
         found = self._lake.value(f"select count(*) from {parsed}")
-        if found + len(bad_lines) != expected:
+        if found + len(bad_lines) != blob.lines:
             if chunk.rejects_table is None:
-                raise AssertionError(f"{expected} lines were counted but {found} were read")
+                raise AssertionError(f"{blob.lines} lines were counted but {found} were read")
             raise _MisreadError
         for line, (reason, text) in bad_lines.items():
-            self.malformed.append(Malformed(*locate(spans, line), reason, text))
-        places = self._place(without_lines(spans, sorted(bad_lines)), parsed)
+            self.malformed.append(Malformed(*locate(blob.spans, line), reason, text))
+        places = self._place(without_lines(blob.spans, sorted(bad_lines)), f"{table}_places")
+        # Both tables are in the order of the blob's lines. By row number, DuckDB joins them with
+        # all threads; a positional join has one.
+        among = f"from {parsed} as parsed inner join {places} as places using (rowid)"
         if chunk.original is None:
-            self._look_up_originals(chunk, parsed, places)
-        return (
-            f"(select {places.file_no} as _file_no, {places.row} as _row, parsed.* {places.among})"
-        )
+            self._look_up_originals(blob, parsed, among)
+        return f"(select places._file_no, places._row, parsed.* {among})"
 
     def _split(self, chunk: Chunk, statement: str) -> dict[int, tuple[str, str]]:
         """Run a statement over a blob; return the lines DuckDB could not split, why, and text."""
@@ -123,11 +120,8 @@ class Parser:
             bad_lines[line - 1] = (reason, text)
         return bad_lines
 
-    def _place(self, spans: list[Span], parsed: str) -> "_Places":
-        """Return the places of a table's records, which are those of the spans, in their order."""
-        if 0 < len(spans) <= MOST_SPANS_IN_SQL:
-            return _places_by_number(spans, parsed)
-        table = f"{parsed}_places"
+    def _place(self, spans: list[Span], table: str) -> str:
+        """Make a table of the file, row and line of every record, in the order of the lines."""
         self._lake.put(
             "spans",
             {"_file_no": "integer", "first_row": "bigint", "lines": "bigint", "line": "bigint"},
@@ -138,16 +132,10 @@ class Parser:
             "select _file_no, first_row + step as _row, line + step as line "
             "from (select *, unnest(range(lines)) as step from spans)"
         )
-        return _Places(
-            f"from {parsed} as parsed positional join {table} as places",
-            "places._file_no",
-            "places._row",
-            "places.line",
-        )
+        return table
 
-    def _look_up_originals(self, chunk: Chunk, parsed: str, places: "_Places") -> None:
+    def _look_up_originals(self, blob: Blob, parsed: str, among: str) -> None:
         """Give rejected records of a blob their original line."""
-        assert chunk.blob is not None
         if not self._lake.value(f"select count(*) from {parsed} where _reasons is not null"):
             return
         self._con.execute(
@@ -157,14 +145,14 @@ class Parser:
                 select bad.id, lines.text
                 from (
                     select text, row_number() over () - 1 as line
-                    from read_csv({path_literal(chunk.blob)}, auto_detect = false,
+                    from read_csv({path_literal(blob.path)}, auto_detect = false,
                         header = false, delim = chr(0), quote = '', escape = '',
                         columns = {{text: 'VARCHAR'}},
-                        max_line_size = {2 * self._settings.max_record_bytes})
+                        max_line_size = {blob.longest_line})
                 ) as lines
                 inner join (
-                    select parsed.rowid as id, {places.line} as line
-                    {places.among}
+                    select parsed.rowid as id, places.line
+                    {among}
                     where parsed._reasons is not null
                 ) as bad on lines.line = bad.line
             ) as originals
@@ -210,36 +198,6 @@ class _Records:
     def select(self) -> str:
         among = f" where _file_no not in ({', '.join(map(str, self.without))})"
         return f"select * from {self.relation}{among if self.without else ''}"
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Where the records of a table named `parsed` come from, in SQL."""
-
-    among: str  # the from clause
-    file_no: str
-    row: str
-    line: str  # of the chunk's blob
-
-
-def _places_by_number(spans: list[Span], parsed: str) -> _Places:
-    """Return places that follow from the number of the record, for few spans.
-
-    A join, even by position, takes longer than to write a million rows.
-    """
-    file_nos, rows, lines, start = [], [], [], 0
-    for span in spans:
-        start += span.count
-        among = f"when parsed.rowid < {start} then"
-        file_nos.append(f"{among} {span.file_no}")
-        rows.append(f"{among} {span.first_row + span.count - start}")
-        lines.append(f"{among} {span.first_line + span.count - start}")
-    return _Places(
-        f"from {parsed} as parsed",
-        f"case {' '.join(file_nos)} end",
-        f"parsed.rowid + case {' '.join(rows)} end",
-        f"parsed.rowid + case {' '.join(lines)} end",
-    )
 
 
 class _MisreadError(Exception):

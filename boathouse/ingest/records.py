@@ -6,12 +6,12 @@ one large file in place of a thousand small ones.
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from boathouse.ingest.content import Part
 from boathouse.ingest.text import without_mark
-from boathouse.settings import Settings
+from boathouse.settings import MIB, Settings
 from boathouse.sql import literal
 
 # Of a rejected record, in characters. The catalogue keeps small inserts and the least and greatest
@@ -28,6 +28,21 @@ class Span:
     first_row: int
     count: int
     first_line: int  # counted from 0
+
+
+@dataclass
+class Blob:
+    """A text file of records, each a line."""
+
+    path: Path
+    spans: list[Span] = field(default_factory=list)
+    size: int = 0  # bytes
+    longest_line: int = 2 * MIB  # bytes, an upper bound; not below DuckDB's own limit
+
+    @property
+    def lines(self) -> int:
+        """Return how many records it has."""
+        return self.spans[-1].first_line + self.spans[-1].count
 
 
 @dataclass(frozen=True)
@@ -53,18 +68,17 @@ class Value:
 class Chunk:
     """Records that are read in one statement.
 
-    With `spans`, the relation's rows are in the spans' order; without, it has the columns
-    `_file_no` and `_row` itself.
+    With `blob`, the relation's rows are its lines, in their order; without, the relation has the
+    columns `_file_no` and `_row` itself.
     """
 
     relation: str
     values: dict[str, Value]
-    spans: list[Span] | None = None
     original: str | None = None  # SQL for the record's original text
     not_a_record: str | None = None  # SQL, true when it is no record of the declared format
     extra: str | None = None  # SQL for the rescued columns as JSON text
     others: str | None = None  # SQL for what is wrong with fields beyond the contract's columns
-    blob: Path | None = None  # the text file of the records, for looking up original lines
+    blob: Blob | None = None
     delimiter: str = ""  # of the records in a blob that DuckDB splits
     rejects_table: str | None = None  # where DuckDB notes the lines it could not split
     scratch_tables: list[str] = field(default_factory=list)
@@ -77,30 +91,24 @@ class BlobWriter:
         self._work = work
         self._name = name
         self._limit = limit
-        self._size = 0
-        self.blobs: list[tuple[Path, list[Span]]] = []
+        self.blobs: list[Blob] = []
 
     def add(self, file_no: int, first_row: int, lines: bytes, count: int) -> None:
         """Append `count` lines, each ending in a newline, that are records of a file."""
         if count == 0:
             return
-        if not self.blobs or self._size + len(lines) > self._limit:
-            self.blobs.append((self._work / f"{self._name}-{len(self.blobs)}.txt", []))
-            self._size = 0
-        path, spans = self.blobs[-1]
-        with path.open("ab") as file:
+        if not self.blobs or self.blobs[-1].size + len(lines) > self._limit:
+            self.blobs.append(Blob(self._work / f"{self._name}-{len(self.blobs)}.txt"))
+        blob = self.blobs[-1]
+        with blob.path.open("ab") as file:
             file.write(lines)
-        self._size += len(lines)
-        at = spans[-1].first_line + spans[-1].count if spans else 0
-        if (
-            spans
-            and spans[-1].file_no == file_no
-            and (spans[-1].first_row + spans[-1].count == first_row)
-        ):
-            last = spans[-1]
-            spans[-1] = Span(file_no, last.first_row, last.count + count, last.first_line)
+        blob.size += len(lines)
+        blob.longest_line = max(blob.longest_line, len(lines))
+        last = blob.spans[-1] if blob.spans else Span(file_no, first_row, 0, 0)
+        if (last.file_no, last.first_row + last.count) == (file_no, first_row):
+            blob.spans[-1:] = [replace(last, count=last.count + count)]
         else:
-            spans.append(Span(file_no, first_row, count, at))
+            blob.spans.append(Span(file_no, first_row, count, last.first_line + last.count))
 
 
 def line_pieces(part: Part) -> Iterator[bytes]:

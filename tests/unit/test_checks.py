@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -9,7 +10,7 @@ import pytest
 
 from boathouse.contracts import Column
 from boathouse.ingest.checks import filename_select, typed_select
-from boathouse.ingest.records import Chunk, Value
+from boathouse.ingest.records import Blob, Chunk, Value
 from boathouse.rules import row_rules
 from boathouse.sql import literal
 
@@ -37,7 +38,7 @@ def check(
         for at, text in enumerate(texts)
     )
     values = {column.name: Value(f"c{at}") for at, column in enumerate(columns)}
-    found = Chunk(f"(select {listed})", values, spans=[], **chunk)
+    found = Chunk(f"(select {listed})", values, blob=Blob(Path("none")), **chunk)
     [row] = con.execute(typed_select(columns, found, has_rescue=False)).fetchall()
     return list(row[: len(columns)]), row[len(columns)]
 
@@ -362,7 +363,10 @@ def test_any_column_name_may_be_used(con: Any, name: str) -> None:
 def test_a_rejected_record_keeps_its_text_and_a_good_one_does_not(con: Any) -> None:
     columns = [column("id", "bigint")]
     chunk = Chunk(
-        "(select unnest(['1', 'x']) as c0)", {"id": Value("c0")}, spans=[], original="'<' || c0"
+        "(select unnest(['1', 'x']) as c0)",
+        {"id": Value("c0")},
+        blob=Blob(Path("none")),
+        original="'<' || c0",
     )
     rows = con.execute(typed_select(columns, chunk, has_rescue=False)).fetchall()
     assert [row[-1] for row in rows] == [None, "<x"]

@@ -82,9 +82,9 @@ def test_a_blob_writer_knows_the_place_of_every_line(
         writer.add(file_no, rows[file_no] + 1, lines, count)
         rows[file_no] += count
     seen = []
-    for path, found in writer.blobs:
-        for line, text in enumerate(path.read_text().splitlines()):
-            file_no, row = locate(found, line)
+    for blob in writer.blobs:
+        for line, text in enumerate(blob.path.read_text().splitlines()):
+            file_no, row = locate(blob.spans, line)
             assert text == f"{file_no}:{row}"
             seen.append((file_no, row))
     assert sorted(seen) == sorted((f, r) for f, count in rows.items() for r in range(1, count + 1))
@@ -94,7 +94,7 @@ def test_a_full_blob_is_followed_by_another(tmp_path: Path) -> None:
     writer = BlobWriter(tmp_path, "blob", 4)
     for row, line in enumerate([b"a\n", b"b\n", b"c\n"], 1):
         writer.add(0, row, line, 1)
-    assert [path.read_bytes() for path, _ in writer.blobs] == [b"a\nb\n", b"c\n"]
+    assert [blob.path.read_bytes() for blob in writer.blobs] == [b"a\nb\n", b"c\n"]
 
 
 @given(
