@@ -37,8 +37,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
         """Take the lock if the command writes, attach the lake, and make its tables."""
         command = getattr(get_flags(), "WHICH", "")
         if command in _WRITING_COMMANDS and not lock.held_here(self._settings):
-            # Held until this process ends: dbt has no moment of its own to let go.
-            lock.acquire(self._settings, f"dbt {command}")
+            # Until this process ends: dbt has no moment of its own to let go.
+            lock.keep(self._settings, f"dbt {command}")
         opened = lake.attach(conn, self._settings)
         contracts = load_contracts(self._settings.project)
         if catalog.missing(opened, contracts):

@@ -70,6 +70,10 @@ class _WriterLock:
             self._threads.release()
             raise
 
+    def keep(self) -> None:
+        """Let other threads of this process take the lock again, which it never lets go."""
+        self._threads.release()
+
     def release(self) -> None:
         self._depth -= 1
         if self._depth == 0:
@@ -199,6 +203,13 @@ def acquire(
     lock = _locks.setdefault(settings.lock_file, _WriterLock(settings.lock_file))
     lock.acquire(settings, command, on_wait)
     return lock.release
+
+
+def keep(settings: Settings, command: str) -> None:
+    """Take the writer lock until this process ends, for all of its threads; see `acquire`."""
+    lock = _locks.setdefault(settings.lock_file, _WriterLock(settings.lock_file))
+    lock.acquire(settings, command, print_to_stderr)
+    lock.keep()
 
 
 @contextmanager

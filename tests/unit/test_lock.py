@@ -112,6 +112,23 @@ def test_another_thread_waits_says_so_and_gives_up_too(home: Settings) -> None:
     assert [type(error) for error in errors] == [LockTimeoutError]
 
 
+def test_a_lock_kept_by_a_thread_is_the_whole_processs(home: Settings) -> None:
+    keeper = threading.Thread(target=lock.keep, args=(home, "dbt build"))
+    keeper.start()
+    keeper.join()
+    with lock.writer(home, "me", pytest.fail):
+        assert lock.held_here(home)
+    assert lock.held_here(home)
+    code = HOLDER.replace("settings = Settings(", "settings = Settings(lock_timeout=0.1, ")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(home.home_folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "LockTimeoutError: Gave up" in done.stderr
+
+
 def test_homes_do_not_lock_each_other(home: Settings, tmp_path: Path) -> None:
     other = Settings(project=tmp_path, home=tmp_path / "other", lock_timeout=0)
     with lock.writer(home, "one"), lock.writer(other, "two"):
