@@ -27,7 +27,6 @@ from boathouse.ingest.records import (
     Malformed,
     Value,
     line_pieces,
-    rescued,
     shortened,
     too_long,
 )
@@ -183,11 +182,13 @@ class JsonReader:
     def _chunk(self, table: str, blob: Blob | None) -> Chunk:
         found = self._con.execute(
             f"""
-            with shapes as (select distinct json_keys(object) as keys from {table})
-            select name, bool_or(len(keys) > len(list_distinct(keys)))
-            from (select keys, unnest(keys) as name from shapes)
-            group by name
-            order by name
+            select key, bool_or(is_doubled)
+            from (
+                select unnest(keys) as key, len(keys) > len(list_distinct(keys)) as is_doubled
+                from (select json_keys(object) as keys from {table})
+            )
+            group by key
+            order by key
             """
         ).fetchall()
         fields: dict[str, _Field] = {}
@@ -195,7 +196,12 @@ class JsonReader:
             entry = fields.setdefault(snake_case(key), _Field())
             entry.keys.append(key)
             entry.may_be_twice |= is_doubled or len(entry.keys) > 1
-        places = {key: at for at, (key, _) in enumerate(found, 1)}
+        columns = {column.name for column in self._contract.file_columns}
+        others = {name: entry for name, entry in fields.items() if name not in columns}
+        is_rescue = self._contract.landing.new_columns == "rescue"
+        read = {n: entry for n, entry in fields.items() if n in columns or not is_rescue}
+        keys = [key for entry in read.values() for key in entry.keys]
+        places = {key: at for at, key in enumerate(keys, 1)}
         listed = ", ".join(literal(_pointer(key)) for key in places)
         texts = f"json_extract_string(object, [{listed}])" if places else "cast([] as varchar[])"
         place = "_file_no, _row, " if blob is None else ""
@@ -204,20 +210,18 @@ class JsonReader:
             f"(select {place}doc, object, {texts} as texts from {table})",
             {
                 name: entry.document() if name in json_columns else entry.value(places)
-                for name, entry in fields.items()
+                for name, entry in read.items()
             },
             blob=blob,
             original="doc",
             not_a_record=f"case when object is null then {literal(_NOT_AN_OBJECT)} end",
             scratch_tables=[table],
         )
-        columns = {column.name for column in self._contract.file_columns}
-        others = {name: entry for name, entry in fields.items() if name not in columns}
         problems = [problem for item in others.items() if (problem := self._problem(*item))]
         if problems:
             chunk.others = f"nullif(concat_ws('; ', {', '.join(problems)}), '')"
-        if others and self._contract.landing.new_columns == "rescue":
-            chunk.extra = rescued({name: entry.json() for name, entry in others.items() if name})
+        if others and is_rescue:
+            chunk.extra = _without(keys, others)
         return chunk
 
     def _problem(self, name: str, entry: "_Field") -> str:
@@ -279,6 +283,25 @@ class _Field:
 
     def _twice(self) -> str | None:
         return self.is_twice() if self.may_be_twice else None
+
+
+def _without(keys: list[str], others: dict[str, _Field]) -> str:
+    """Return SQL for a record without some keys, its other ones by their names; null if none."""
+    renamed = [
+        f"{literal(key)}: {literal(name)}"
+        for name, entry in others.items()
+        for key in entry.keys
+        if key != name
+    ]
+    if not renamed:  # RFC 7396: null takes a key away
+        patch = json.dumps(dict.fromkeys(keys), ensure_ascii=False)
+        return f"nullif(json_merge_patch(object, {literal(patch)})::varchar, '{{}}')"
+    pairs = "map_entries(from_json(object, '\"MAP(VARCHAR, JSON)\"'))"
+    rest = f"list_filter({pairs}, lambda pair: not list_contains({literal_list(keys)}, pair.key))"
+    name = f"coalesce(map {{{', '.join(renamed)}}}[pair.key], pair.key)"
+    value = "coalesce(pair.value::varchar, 'null')"
+    texts = f"list_transform({rest}, lambda pair: to_json({name}) || ':' || {value})"
+    return f"nullif('{{' || array_to_string({texts}, ',') || '}}', '{{}}')"
 
 
 def _pointer(key: str) -> str:
