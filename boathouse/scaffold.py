@@ -269,6 +269,7 @@ def _contract(source: str, columns: list[Column], landing: Landing) -> str:
         lines += [
             f"          - name: {column.name}",
             f"            data_type: {column.data_type}",
+            *(["            quote: true"] if column.staged != column.name else []),
             f"            description: {_description(column)}",
         ]
         tests = ["              - not_null"] if column.is_required else []
@@ -309,12 +310,14 @@ def _description(column: Column) -> str:
 
 
 def _model(source: str, columns: list[Column], landing: Landing) -> str:
-    listed = [
-        identifier(c.name) + f" as {c.staged}" if c.staged != c.name else c.name for c in columns
-    ]
-    listed += ["_extra"] if landing.new_columns == "rescue" else []
-    listed += _SYSTEM_COLUMNS
-    selected = ",\n".join(f"    {name}" for name in listed)
+    listed = [f"{c.name}," for c in columns if c.staged == c.name]
+    if quoted := [c for c in columns if c.staged != c.name]:
+        # The linter does not know all of DuckDB's keywords.
+        listed += ["-- Keywords, which need their quotes."]
+        listed += [f'"{c.name}" as {c.staged},  -- noqa: RF06' for c in quoted]
+    listed += ["_extra,"] if landing.new_columns == "rescue" else []
+    listed += [f"{name}," for name in _SYSTEM_COLUMNS]
+    selected = "\n".join(f"    {line}" for line in listed).removesuffix(",")
     return (
         "with\n\n"
         f"source as (\n    select * from {{{{ source('{SOURCE_NAME}', '{source}') }}}}\n)\n\n"
@@ -362,6 +365,7 @@ def _example_rows(columns: list[Column]) -> tuple[str, str]:
         column
         for column in columns
         if column.example is not None
+        and column.staged == column.name
         and column.data_type != "json"
         and re.fullmatch(r"[\w .:+/-]{1,60}", column.example)
     ][:5]

@@ -64,7 +64,6 @@ class JsonReader:
         self._flat_blobs = BlobWriter(work, "json-flat", settings.batch_bytes)
         self._keys: Counter[Path] = Counter()  # in each flat blob
         self._tables: list[str] = []
-        self._documents: list[tuple[int, int, str]] = []
         self.malformed: list[Malformed] = []
 
     def add(self, file_no: int, part: Part, first_row: int, *, is_lines: bool) -> int:
@@ -90,35 +89,37 @@ class JsonReader:
             ) from None
         except RecursionError:
             raise RefusedFileError("its JSON is nested too deeply to be read") from None
-        for row, record in enumerate(records, first_row):
-            if len(record) > self._settings.max_record_bytes:
-                problem = too_long(len(record), self._settings)
-                self.malformed.append(Malformed(file_no, row, problem, shortened(record)))
-            else:
-                self._documents.append((file_no, row, record))
-        return len(records)
+        # Outside of its strings, where no line can end, JSON may be broken into any lines.
+        lines = "".join(record.replace("\r", " ").replace("\n", " ") + "\n" for record in records)
+        return self._add_records(file_no, first_row, lines.encode())
 
     def _add_lines(self, file_no: int, part: Part, first_row: int, shape: Shape) -> int:
-        row = first_row
+        rows = 0
         for piece in line_pieces(part):
             lines = piece
             # A blank last line without an end is blank all the same.
             if shape.has_blank_line or shape.has_lone_return or lines[-2:-1].isspace():
                 lines = _BLANK_LINES.sub(b"\n", b"\n" + lines)[1:]
-            for run, is_too_long in _runs(lines, self._settings.max_record_bytes):
-                if is_too_long:
-                    text = run.decode("utf-8").rstrip("\n")
-                    problem = too_long(len(text), self._settings)
-                    self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
-                    row += 1
-                else:
-                    row += self._add_run(file_no, row, run)
-        if row == first_row:
+            rows += self._add_records(file_no, first_row + rows, lines)
+        if rows == 0:
             raise RefusedFileError(_NOTHING)
+        return rows
+
+    def _add_records(self, file_no: int, first_row: int, lines: bytes) -> int:
+        """Take in lines that are a record each and return how many they are."""
+        row = first_row
+        for run, is_too_long in _runs(lines, self._settings.max_record_bytes):
+            if is_too_long:
+                text = run.decode("utf-8").rstrip("\n")
+                problem = too_long(len(text), self._settings)
+                self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
+                row += 1
+            else:
+                row += self._add_run(file_no, row, run)
         return row - first_row
 
     def _add_run(self, file_no: int, first_row: int, lines: bytes) -> int:
-        """Take in lines that are a record each and return how many they are."""
+        """Put lines into the blob that fits them and return how many they are."""
         count = lines.count(b"\n")
         if count and _are_flat(lines, count):
             self._flat_blobs.add(file_no, first_row, lines, count)
@@ -138,14 +139,6 @@ class JsonReader:
             self._lines_chunk(f"json_lines_{number}", blob)
             for number, blob in enumerate(self._blobs.blobs)
         ]
-        if self._documents:
-            columns = {"_file_no": "integer", "_row": "bigint", "doc": "varchar"}
-            self._lake.put("json_texts", columns, self._documents)
-            self._con.execute(
-                f"create or replace temp table json_documents as "
-                f"select _file_no, _row, doc, {_OBJECT} from json_texts"
-            )
-            chunks.append(self._chunk("json_documents", None))
         return chunks
 
     def _flat_chunk(self, table: str, blob: Blob) -> Chunk | None:
@@ -179,7 +172,7 @@ class JsonReader:
         )
         return self._chunk(table, blob)
 
-    def _chunk(self, table: str, blob: Blob | None) -> Chunk:
+    def _chunk(self, table: str, blob: Blob) -> Chunk:
         found = self._con.execute(
             f"""
             select key, bool_or(is_doubled)
@@ -204,10 +197,9 @@ class JsonReader:
         places = {key: at for at, key in enumerate(keys, 1)}
         listed = ", ".join(literal(_pointer(key)) for key in places)
         texts = f"json_extract_string(object, [{listed}])" if places else "cast([] as varchar[])"
-        place = "_file_no, _row, " if blob is None else ""
         json_columns = {c.name for c in self._contract.columns if c.data_type == "json"}
         chunk = Chunk(
-            f"(select {place}doc, object, {texts} as texts from {table})",
+            f"(select doc, object, {texts} as texts from {table})",
             {
                 name: entry.document() if name in json_columns else entry.value(places)
                 for name, entry in read.items()

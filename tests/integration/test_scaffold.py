@@ -83,7 +83,7 @@ def test_sources_set_up_from_samples_load_build_and_lint(
     built.require_green()
     assert sum(result.kind == "unit_test" for result in built.results) == len(found)
     with lake.connect(settings, read_only=True) as opened:
-        assert opened.rows("select order_value, at from lake.staging.stg_odd__shapes") != []
+        assert opened.rows("select order_value, at_value from lake.staging.stg_odd__shapes") != []
     linted = subprocess.run(
         [Path(sys.executable).with_name("sqlfluff"), "lint", "--disable-progress-bar", "models"],
         cwd=settings.project,
