@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
@@ -35,6 +36,7 @@ from boathouse.lake import Lake
 from boathouse.settings import Settings
 from boathouse.sql import identifier, literal, literal_list, path_literal, snake_case
 
+LONGEST_TO_PATCH = 50_000  # bytes
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
 _BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
 # The record if it is a JSON object, else null; the JSON functions fail on text that is no JSON.
@@ -64,6 +66,7 @@ class JsonReader:
         self._flat_blobs = BlobWriter(work, "json-flat", settings.batch_bytes)
         self._keys: Counter[Path] = Counter()  # in each flat blob
         self._tables: list[str] = []
+        self._documents: list[tuple[int, int, str]] = []  # records of several lines
         self.malformed: list[Malformed] = []
 
     def add(self, file_no: int, part: Part, first_row: int, *, is_lines: bool) -> int:
@@ -89,9 +92,23 @@ class JsonReader:
             ) from None
         except RecursionError:
             raise RefusedFileError("its JSON is nested too deeply to be read") from None
-        # Outside of its strings, where no line can end, JSON may be broken into any lines.
-        lines = "".join(record.replace("\r", " ").replace("\n", " ") + "\n" for record in records)
-        return self._add_records(file_no, first_row, lines.encode())
+        row = first_row
+        for has_breaks, group in groupby(records, lambda text: "\n" in text or "\r" in text):
+            texts = list(group)
+            if has_breaks:  # and is to keep them
+                self._add_documents(file_no, row, texts)
+            else:
+                self._add_records(file_no, row, "".join(f"{text}\n" for text in texts).encode())
+            row += len(texts)
+        return len(records)
+
+    def _add_documents(self, file_no: int, first_row: int, texts: list[str]) -> None:
+        for row, text in enumerate(texts, first_row):
+            if len(text) > self._settings.max_record_bytes:
+                problem = too_long(len(text), self._settings)
+                self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
+            else:
+                self._documents.append((file_no, row, text))
 
     def _add_lines(self, file_no: int, part: Part, first_row: int, shape: Shape) -> int:
         rows = 0
@@ -139,6 +156,14 @@ class JsonReader:
             self._lines_chunk(f"json_lines_{number}", blob)
             for number, blob in enumerate(self._blobs.blobs)
         ]
+        if self._documents:
+            columns = {"_file_no": "integer", "_row": "bigint", "doc": "varchar"}
+            self._lake.put("json_texts", columns, self._documents)
+            self._con.execute(
+                f"create or replace temp table json_documents as "
+                f"select _file_no, _row, doc, {_OBJECT} from json_texts"
+            )
+            chunks.append(self._chunk("json_documents", None))
         return chunks
 
     def _flat_chunk(self, table: str, blob: Blob) -> Chunk | None:
@@ -172,7 +197,7 @@ class JsonReader:
         )
         return self._chunk(table, blob)
 
-    def _chunk(self, table: str, blob: Blob) -> Chunk:
+    def _chunk(self, table: str, blob: Blob | None) -> Chunk:
         found = self._con.execute(
             f"""
             select key, bool_or(is_doubled)
@@ -198,8 +223,9 @@ class JsonReader:
         listed = ", ".join(literal(_pointer(key)) for key in places)
         texts = f"json_extract_string(object, [{listed}])" if places else "cast([] as varchar[])"
         json_columns = {c.name for c in self._contract.columns if c.data_type == "json"}
+        place = "_file_no, _row, " if blob is None else ""
         chunk = Chunk(
-            f"(select doc, object, {texts} as texts from {table})",
+            f"(select {place}doc, object, {texts} as texts from {table})",
             {
                 name: entry.document() if name in json_columns else entry.value(places)
                 for name, entry in read.items()
@@ -285,15 +311,19 @@ def _without(keys: list[str], others: dict[str, _Field]) -> str:
         for key in entry.keys
         if key != name
     ]
-    if not renamed:  # RFC 7396: null takes a key away
-        patch = json.dumps(dict.fromkeys(keys), ensure_ascii=False)
-        return f"nullif(json_merge_patch(object, {literal(patch)})::varchar, '{{}}')"
     pairs = "map_entries(from_json(object, '\"MAP(VARCHAR, JSON)\"'))"
     rest = f"list_filter({pairs}, lambda pair: not list_contains({literal_list(keys)}, pair.key))"
-    name = f"coalesce(map {{{', '.join(renamed)}}}[pair.key], pair.key)"
+    name = f"coalesce(map {{{', '.join(renamed)}}}[pair.key], pair.key)" if renamed else "pair.key"
     value = "coalesce(pair.value::varchar, 'null')"
     texts = f"list_transform({rest}, lambda pair: to_json({name}) || ':' || {value})"
-    return f"nullif('{{' || array_to_string({texts}, ',') || '}}', '{{}}')"
+    built = f"'{{' || array_to_string({texts}, ',') || '}}'"
+    if not renamed:
+        # Four times as fast (RFC 7396: null takes a key away), but it ends the process when a
+        # record is nested some 100,000 deep.
+        patch = json.dumps(dict.fromkeys(keys), ensure_ascii=False)
+        patched = f"json_merge_patch(object, {literal(patch)})::varchar"
+        built = f"case when strlen(object) < {LONGEST_TO_PATCH} then {patched} else {built} end"
+    return f"nullif({built}, '{{}}')"
 
 
 def _pointer(key: str) -> str:
