@@ -11,7 +11,7 @@ HOME_FOLDER := $(if $(BOATHOUSE_HOME),$(BOATHOUSE_HOME),data)
 help:
 	@echo "make warehouse   install, load what waits (demo files if there is nothing), build, release"
 	@echo "make test        install, lint, type-check and run every test"
-	@echo "make docs        the dbt site with every table, column and test"
+	@echo "make docs        the dbt site, and docs/reference.md: every table and column"
 	@echo "make benchmark   measure speed and memory, rewrite docs/benchmarks.md"
 	@echo "make lock        pin newer versions of the dependencies"
 
@@ -44,6 +44,7 @@ docs: $(INSTALLED)
 	@$(BIN)/dbt --quiet docs generate --static
 	@mkdir -p $(HOME_FOLDER)/docs
 	@cp target/static_index.html $(HOME_FOLDER)/docs/index.html
+	@$(BIN)/python -m boathouse.reference docs/reference.md
 	@echo "Open $(HOME_FOLDER)/docs/index.html in a browser."
 
 benchmark: $(INSTALLED)

@@ -42,17 +42,26 @@ SESSIONS = """
     with sessions as (
         select
             session_id,
-            coalesce(
-                min_by(player_id, (ts, player_id, country)) filter (where event = 'start'),
-                max_by(player_id, (ts, player_id)) filter (where event = 'end')
-            ) as player_id,
-            min_by(country, (ts, player_id, country)) filter (where event = 'start') as country,
-            min(ts) filter (where event = 'start') as started_at,
-            max(ts) filter (where event = 'end') as ended_at,
+            min({{'started_at': ts, 'player_id': player_id, 'country': country}})
+            filter (where event = 'start') as first_start,
+            max({{'ended_at': ts, 'player_id': player_id}})
+            filter (where event = 'end') as last_end,
             min(_loaded_at) as first_loaded_at,
             max(_loaded_at) as last_loaded_at
         from ({events})
         group by session_id
+    ),
+
+    unpacked as (
+        select
+            session_id,
+            coalesce(first_start.player_id, last_end.player_id) as player_id,
+            first_start.country,
+            first_start.started_at,
+            last_end.ended_at,
+            first_loaded_at,
+            last_loaded_at
+        from sessions
     )
     select
         session_id,
@@ -68,7 +77,7 @@ SESSIONS = """
         coalesce(started_at, ended_at)::date as session_date,
         first_loaded_at,
         last_loaded_at
-    from sessions
+    from unpacked
     order by session_date
 """
 

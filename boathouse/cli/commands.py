@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,8 @@ app = typer.Typer(
 )
 quarantine_app = typer.Typer(help="What was rejected, and loading it again.", no_args_is_help=True)
 app.add_typer(quarantine_app, name="quarantine")
+source_app = typer.Typer(help="Setting up what is delivered.", no_args_is_help=True)
+app.add_typer(source_app, name="source")
 
 EXIT_REJECTS = 3
 Source = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
@@ -301,6 +304,29 @@ def quarantine_replay(
     left = waiting(settings, source)
     if strict and (left.rows or left.files):
         raise typer.Exit(EXIT_REJECTS)
+
+
+@source_app.command("new", epilog="Example: `boathouse source new orders_2026-01-31.csv -d shop`")
+def source_new(
+    file: Annotated[Path, typer.Argument(help="A sample of what will be delivered.")],
+    domain: Annotated[
+        str | None, typer.Option("--domain", "-d", help="Folder of models [default: the name].")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Name of the source [default: the file's].")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the contract and the staging model for files like this one."""
+    from dataclasses import asdict
+
+    from boathouse.cli import show
+    from boathouse.scaffold import new_source
+
+    settings = _settings()
+    found = new_source(settings, file, domain=domain, name=name)
+    print_json(asdict(found)) if json else show.scaffold(found, settings.landing, file)
 
 
 @app.command(epilog="Example: `boathouse status --json`")

@@ -6,6 +6,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,11 +20,13 @@ if TYPE_CHECKING:  # the core is imported by the command that needs it: starting
     from boathouse.ingest.report import LoadReport
     from boathouse.pipeline import RunReport
     from boathouse.release import ReleaseInfo, ReleaseReport
+    from boathouse.scaffold import Scaffold
     from boathouse.status import Status
 
 # Not a terminal: wide enough that nobody's log or test sees words cut in two.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 MOST_PROBLEMS_SHOWN = 10
+MOST_EXAMPLE_SHOWN = 60
 _KINDS = {"test": "data test", "unit_test": "unit test"}
 
 
@@ -226,6 +230,22 @@ def _lines(title: str, lines: Iterable[str]) -> None:
         if number == 0:
             console.print(title)
         console.print(f"  {line}", markup=False)
+
+
+def scaffold(made: Scaffold, landing: Path, sample: Path) -> None:
+    """Print what was set up for a new source, and how to go on."""
+    table = _table(f"{made.source}: {_plural(made.rows, 'record')}", "column", "type", "example")
+    for column in made.columns:
+        kind = column.data_type + (", required" if column.is_required else "")
+        table.add_row(Text(column.name), kind, Text((column.example or "")[:MOST_EXAMPLE_SHOWN]))
+    console.print(table)
+    _lines("Written", [str(path) for path in made.files])
+    folder = quote(f"{landing / made.source}/")
+    console.print(
+        f"Read them and say what you know better: what is required, ranges, descriptions.\n"
+        f"Then: mkdir -p {folder} && cp {quote(str(sample))} {folder} && boathouse run",
+        soft_wrap=True,
+    )
 
 
 def releases(kept: Iterable[ReleaseInfo]) -> None:

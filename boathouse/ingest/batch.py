@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from boathouse.ingest.table_reader import TableReader
 from boathouse.lake import Lake
 from boathouse.settings import Settings
 
-_PACKING_SUFFIXES = (".gz", ".zst", ".bz2", ".zip")
+PACKING_SUFFIXES = (".gz", ".zst", ".bz2", ".zip")
 _SUFFIX_FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".json": "json",
@@ -125,7 +125,7 @@ class Batch:
         self.outcomes.append(outcome)
 
     def _read_parts(self, file_no: int, file: Delivery) -> int:
-        kind = self._format(file.name)
+        kind = format_of(file.name, self.contract.landing.format)
         rows = 0
         for part in unpack(file, self._settings, self._work, is_workbook=kind == "xlsx"):
             match kind:
@@ -137,24 +137,6 @@ class Batch:
                     rows += self._tables.add(file_no, part, rows + 1, is_workbook=kind == "xlsx")
             _let_go(part, file)
         return rows
-
-    def _format(self, name: str) -> Format:
-        """Return the contract's format, or the one that the name says when there are several."""
-        formats = self.contract.landing.format
-        if len(formats) == 1:
-            return formats[0]
-        path = Path(name.lower())
-        suffix = path.suffix
-        if suffix in _PACKING_SUFFIXES:
-            suffix = Path(path.stem).suffix
-        found = _SUFFIX_FORMATS.get(suffix)
-        if found == "json" and "json" not in formats:
-            found = "jsonl"
-        if found not in formats:
-            raise RefusedFileError(
-                f"its name does not say which of the formats {', '.join(formats)} it has"
-            )
-        return found
 
     def _from_name(self, name: str) -> tuple[Any, ...]:
         """Return the typed values that the file's name gives."""
@@ -198,11 +180,11 @@ class Batch:
         """Return the columns to read: the contract's, and new ones when the contract adds them."""
         columns = list(self.contract.file_columns)
         if self.contract.landing.new_columns == "add":
-            names = set(catalog.raw_columns(self.lake, self.contract))
-            names |= {name for chunk in chunks for name in chunk.values}
+            names = dict.fromkeys(catalog.raw_columns(self.lake, self.contract))
+            names |= {name: None for chunk in chunks for name in chunk.values}
             known = {column.name for column in self.contract.columns}
-            added = {n for n in names - known if n and not n.startswith("_")}
-            columns += [Column(name, "varchar", ()) for name in sorted(added)]
+            added = [n for n in names if n and not n.startswith("_") and n not in known]
+            columns += [Column(name, "varchar", ()) for name in added]
         return columns
 
     def _read_again(self, file_nos: set[int]) -> list[Chunk]:
@@ -260,6 +242,28 @@ class Batch:
         for file_no, row, reasons in rows:
             found.setdefault(file_no, []).append((row, reasons))
         return {file_no: sorted(told)[:MOST_REASONS] for file_no, told in found.items()}
+
+
+def format_of(name: str, formats: Sequence[Format]) -> Format:
+    """Return the contract's format, or the one that the name says when there are several.
+
+    Raises:
+        RefusedFileError: there are several, and the name says none of them.
+    """
+    if len(formats) == 1:
+        return formats[0]
+    path = Path(name.lower())
+    suffix = path.suffix
+    if suffix in PACKING_SUFFIXES:
+        suffix = Path(path.stem).suffix
+    found = _SUFFIX_FORMATS.get(suffix)
+    if found == "json" and "json" not in formats:
+        found = "jsonl"
+    if found is None or found not in formats:
+        raise RefusedFileError(
+            f"its name does not say which of the formats {', '.join(formats)} it has"
+        )
+    return found
 
 
 def _let_go(part: Part, file: Delivery) -> None:

@@ -52,10 +52,11 @@ def typed_select(columns: list[Column], chunk: Chunk, *, has_rescue: bool) -> st
     is_bad = " or ".join(breaches) or "false"
     listed = ", ".join(reasons)
     rescue = f"{chunk.extra or 'null'}::json as {RESCUE_COLUMN}, " if has_rescue else ""
-    names = ", ".join(identifier(column.name) for column in columns)
+    names = "".join(f"{identifier(column.name)}, " for column in columns)
+    inner = [f"_t{n}, _n{n}, _d{n}" for n in range(len(columns))] + typed
     rescued = f"{RESCUE_COLUMN}, " if has_rescue else ""
     return f"""
-        select {place}{names}, {rescued}
+        select {place}{names}{rescued}
             case
                 when _not_a_record is not null then [_not_a_record]
                 when {is_bad}
@@ -63,15 +64,12 @@ def typed_select(columns: list[Column], chunk: Chunk, *, has_rescue: bool) -> st
             end as _reasons,
             case when _not_a_record is not null or {is_bad} then _original end as _text
         from (
-            select {place}{rescued}_original, _not_a_record, _others,
-                {", ".join(f"_t{n}, _n{n}, _d{n}" for n in range(len(columns)))},
-                {", ".join(typed)}
+            select {", ".join([f"{place}{rescued}_original, _not_a_record, _others", *inner])}
             from (
                 select {place}{rescue}
                     {chunk.original or "null::varchar"} as _original,
                     {chunk.not_a_record or "null::varchar"} as _not_a_record,
-                    {chunk.others or "null::varchar"} as _others,
-                    {", ".join(texts)}
+                    {", ".join([f"{chunk.others or 'null::varchar'} as _others", *texts])}
                 from {chunk.relation}
             )
         )

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
@@ -35,6 +36,7 @@ from boathouse.lake import Lake
 from boathouse.settings import Settings
 from boathouse.sql import identifier, literal, literal_list, path_literal, snake_case
 
+LONGEST_TO_PATCH = 50_000  # bytes
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
 _BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
 # The record if it is a JSON object, else null; the JSON functions fail on text that is no JSON.
@@ -64,7 +66,7 @@ class JsonReader:
         self._flat_blobs = BlobWriter(work, "json-flat", settings.batch_bytes)
         self._keys: Counter[Path] = Counter()  # in each flat blob
         self._tables: list[str] = []
-        self._documents: list[tuple[int, int, str]] = []
+        self._documents: list[tuple[int, int, str]] = []  # records of several lines
         self.malformed: list[Malformed] = []
 
     def add(self, file_no: int, part: Part, first_row: int, *, is_lines: bool) -> int:
@@ -90,35 +92,51 @@ class JsonReader:
             ) from None
         except RecursionError:
             raise RefusedFileError("its JSON is nested too deeply to be read") from None
-        for row, record in enumerate(records, first_row):
-            if len(record) > self._settings.max_record_bytes:
-                problem = too_long(len(record), self._settings)
-                self.malformed.append(Malformed(file_no, row, problem, shortened(record)))
+        row = first_row
+        for has_breaks, group in groupby(records, lambda text: "\n" in text or "\r" in text):
+            texts = list(group)
+            if has_breaks:  # and is to keep them
+                self._add_documents(file_no, row, texts)
             else:
-                self._documents.append((file_no, row, record))
+                self._add_records(file_no, row, "".join(f"{text}\n" for text in texts).encode())
+            row += len(texts)
         return len(records)
 
+    def _add_documents(self, file_no: int, first_row: int, texts: list[str]) -> None:
+        for row, text in enumerate(texts, first_row):
+            if len(text) > self._settings.max_record_bytes:
+                problem = too_long(len(text), self._settings)
+                self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
+            else:
+                self._documents.append((file_no, row, text))
+
     def _add_lines(self, file_no: int, part: Part, first_row: int, shape: Shape) -> int:
-        row = first_row
+        rows = 0
         for piece in line_pieces(part):
             lines = piece
             # A blank last line without an end is blank all the same.
             if shape.has_blank_line or shape.has_lone_return or lines[-2:-1].isspace():
                 lines = _BLANK_LINES.sub(b"\n", b"\n" + lines)[1:]
-            for run, is_too_long in _runs(lines, self._settings.max_record_bytes):
-                if is_too_long:
-                    text = run.decode("utf-8").rstrip("\n")
-                    problem = too_long(len(text), self._settings)
-                    self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
-                    row += 1
-                else:
-                    row += self._add_run(file_no, row, run)
-        if row == first_row:
+            rows += self._add_records(file_no, first_row + rows, lines)
+        if rows == 0:
             raise RefusedFileError(_NOTHING)
+        return rows
+
+    def _add_records(self, file_no: int, first_row: int, lines: bytes) -> int:
+        """Take in lines that are a record each and return how many they are."""
+        row = first_row
+        for run, is_too_long in _runs(lines, self._settings.max_record_bytes):
+            if is_too_long:
+                text = run.decode("utf-8").rstrip("\n")
+                problem = too_long(len(text), self._settings)
+                self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
+                row += 1
+            else:
+                row += self._add_run(file_no, row, run)
         return row - first_row
 
     def _add_run(self, file_no: int, first_row: int, lines: bytes) -> int:
-        """Take in lines that are a record each and return how many they are."""
+        """Put lines into the blob that fits them and return how many they are."""
         count = lines.count(b"\n")
         if count and _are_flat(lines, count):
             self._flat_blobs.add(file_no, first_row, lines, count)
@@ -204,8 +222,8 @@ class JsonReader:
         places = {key: at for at, key in enumerate(keys, 1)}
         listed = ", ".join(literal(_pointer(key)) for key in places)
         texts = f"json_extract_string(object, [{listed}])" if places else "cast([] as varchar[])"
-        place = "_file_no, _row, " if blob is None else ""
         json_columns = {c.name for c in self._contract.columns if c.data_type == "json"}
+        place = "_file_no, _row, " if blob is None else ""
         chunk = Chunk(
             f"(select {place}doc, object, {texts} as texts from {table})",
             {
@@ -293,15 +311,19 @@ def _without(keys: list[str], others: dict[str, _Field]) -> str:
         for key in entry.keys
         if key != name
     ]
-    if not renamed:  # RFC 7396: null takes a key away
-        patch = json.dumps(dict.fromkeys(keys), ensure_ascii=False)
-        return f"nullif(json_merge_patch(object, {literal(patch)})::varchar, '{{}}')"
     pairs = "map_entries(from_json(object, '\"MAP(VARCHAR, JSON)\"'))"
     rest = f"list_filter({pairs}, lambda pair: not list_contains({literal_list(keys)}, pair.key))"
-    name = f"coalesce(map {{{', '.join(renamed)}}}[pair.key], pair.key)"
+    name = f"coalesce(map {{{', '.join(renamed)}}}[pair.key], pair.key)" if renamed else "pair.key"
     value = "coalesce(pair.value::varchar, 'null')"
     texts = f"list_transform({rest}, lambda pair: to_json({name}) || ':' || {value})"
-    return f"nullif('{{' || array_to_string({texts}, ',') || '}}', '{{}}')"
+    built = f"'{{' || array_to_string({texts}, ',') || '}}'"
+    if not renamed:
+        # Four times as fast (RFC 7396: null takes a key away), but it ends the process when a
+        # record is nested some 100,000 deep.
+        patch = json.dumps(dict.fromkeys(keys), ensure_ascii=False)
+        patched = f"json_merge_patch(object, {literal(patch)})::varchar"
+        built = f"case when strlen(object) < {LONGEST_TO_PATCH} then {patched} else {built} end"
+    return f"nullif({built}, '{{}}')"
 
 
 def _pointer(key: str) -> str:

@@ -1,0 +1,166 @@
+"""A source set up from a sample file works as it is: it loads the sample, builds and lints."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from support.homes import REPOSITORY, copy_project
+
+from boathouse import lake
+from boathouse.build import run_build
+from boathouse.contracts import load_contracts
+from boathouse.errors import UsageError
+from boathouse.ingest.loader import load
+from boathouse.scaffold import file_pattern, look_at, new_source, source_name
+from boathouse.settings import Settings
+from boathouse.sql import path_literal
+
+SHARED_DATA = Path(
+    os.environ.get("BOATHOUSE_SHARED_DATA", REPOSITORY.parent / "shared" / "data")
+).absolute()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    project = copy_project(tmp_path / "project", [])
+    shutil.copy(REPOSITORY / ".sqlfluff", project)
+    return Settings(project=project, home=tmp_path / "home", settle_seconds=0)
+
+
+def kinds(settings: Settings, path: Path, content: str) -> dict[str, str]:
+    """Return what is written about each column of a file."""
+    path.write_text(content)
+    _, _, columns = look_at(settings, path)
+    return {c.name: c.data_type + ("!" if c.is_required else "") for c in columns}
+
+
+def samples(folder: Path) -> dict[str, tuple[Path, int]]:
+    """Return sample files of every kind by the source they make, and their numbers of records."""
+    odd = folder / "odd shapes_2026-01-31.jsonl"
+    records: list[dict[str, Any]] = [
+        {"Order": 1, "group": "it's", "at": "2026-01-31T10:00:00+01:00", "nested": {"a": [1]}},
+        {"Order": 2, "group": None, "at": "2026-01-31 09:00:00", "date": "2026-01-31"},
+    ]
+    odd.write_text("".join(json.dumps(record) + "\n" for record in records))
+    table = folder / "measures.parquet"
+    duckdb.execute(
+        'copy (select 1 as id, 2.5 as "select", \'x: {y}\' as "from", null as nothing, '
+        f"timestamp '1970-01-01' as at) to {path_literal(table)} (format parquet)"
+    )
+    return {
+        "student_mat": (SHARED_DATA / "students" / "student-mat.csv", 395),
+        "customer_courier_chat_messages": (
+            SHARED_DATA / "courier" / "customer_courier_chat_messages.json",
+            2500,
+        ),
+        "odd_shapes": (odd, 2),
+        "measures": (table, 1),
+    }
+
+
+def test_sources_set_up_from_samples_load_build_and_lint(
+    settings: Settings, tmp_path: Path
+) -> None:
+    found = samples(tmp_path)
+    if not found["student_mat"][0].exists():
+        pytest.skip(f"{SHARED_DATA} is not there; set BOATHOUSE_SHARED_DATA")
+    for source, (path, rows) in found.items():
+        made = new_source(settings, path, domain="odd" if source == "odd_shapes" else "shop")
+        assert (made.source, made.rows) == (source, rows)
+        landing = settings.landing / source
+        landing.mkdir(parents=True)
+        shutil.copy(path, landing)
+    report = load(settings, load_contracts(settings.project))
+    counts = {source: (c.rows_loaded, c.rows_rejected) for source, c in report.sources.items()}
+    assert counts == {source: (rows, 0) for source, (_, rows) in found.items()}
+    built = run_build(settings)
+    built.require_green()
+    assert sum(result.kind == "unit_test" for result in built.results) == len(found)
+    with lake.connect(settings, read_only=True) as opened:
+        assert opened.rows("select order_value, at_value from lake.staging.stg_odd__shapes") != []
+    linted = subprocess.run(
+        [Path(sys.executable).with_name("sqlfluff"), "lint", "--disable-progress-bar", "models"],
+        cwd=settings.project,
+        env=os.environ
+        | {"BOATHOUSE_HOME": str(settings.home_folder), "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_a_column_gets_the_narrowest_type_that_takes_all_its_values(
+    settings: Settings, tmp_path: Path
+) -> None:
+    content = (
+        "n,x,code,day,at,yes,word,gap,none\n"
+        "1,1.5,007,2026-01-31,2026-01-31T10:00:00Z,true,a,1,\n"
+        "-2,3,010,2026-02-01,2026-02-01 10:00,FALSE,2,,\n"
+    )
+    assert kinds(settings, tmp_path / "a.csv", content) == {
+        "n": "bigint!",
+        "x": "double!",
+        "code": "varchar!",
+        "day": "date!",
+        "at": "timestamp!",
+        "yes": "boolean!",
+        "word": "varchar!",
+        "gap": "bigint",
+        "none": "varchar",
+    }
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_the_delimiter_is_found(settings: Settings, tmp_path: Path, delimiter: str) -> None:
+    content = f'"a, b"{delimiter}c\n"1,5"{delimiter}2\n'
+    assert kinds(settings, tmp_path / "a.csv", content) == {"a_b": "varchar!", "c": "bigint!"}
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "pattern"),
+    [
+        ("orders_2024-01-31.csv.gz", "orders", "orders*.csv*"),
+        ("student-mat.csv", "student_mat", "student-mat*.csv*"),
+        ("GameEvents.1.jsonl", "game_events", "GameEvents*.jsonl*"),
+        ("2024 sales.parquet", "sales", "*.parquet*"),
+    ],
+)
+def test_names_follow_from_the_files_name(name: str, source: str, pattern: str) -> None:
+    assert (source_name(Path(name)), file_pattern(Path(name))) == (source, pattern)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "telling"),
+    [
+        ("a.csv", "", "the file is empty"),
+        ("a.csv", "id,name\n", "no record to learn from"),
+        ("a.txt", "id\n1\n", "its name does not say which of the formats"),
+        ("a.json", "[{]", "it is not valid JSON"),
+        ("1.csv", "id\n1\n", "is no name for a source"),
+    ],
+)
+def test_a_sample_that_tells_nothing_is_an_error_and_writes_nothing(
+    settings: Settings, tmp_path: Path, name: str, content: str, telling: str
+) -> None:
+    before = sorted(settings.project.rglob("*"))
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UsageError, match=telling):
+        new_source(settings, tmp_path / name)
+    assert sorted(settings.project.rglob("*")) == before
+
+
+def test_a_source_is_never_overwritten(settings: Settings, tmp_path: Path) -> None:
+    sample = tmp_path / "a.csv"
+    sample.write_text("id\n1\n")
+    new_source(settings, sample, domain="shop")
+    with pytest.raises(UsageError, match="There is a contract for a already"):
+        new_source(settings, sample, domain="shop")
+    new_source(settings, sample, domain="shop", name="b")
+    assert set(load_contracts(settings.project)) == {"a", "b"}
