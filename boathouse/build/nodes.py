@@ -130,7 +130,7 @@ def _tested_keys(entries: list[Mapping[str, Any]]) -> dict[str, list[str]]:
         test = entry.get("test_metadata") or {}
         if test.get("name") == "unique_combination":
             columns = _as_list((test.get("kwargs") or {}).get("columns"))
-        elif test.get("name") == "unique":
+        elif test.get("name") in ("unique", "unique_among_new"):
             columns = _as_list(entry.get("column_name"))
         else:
             continue

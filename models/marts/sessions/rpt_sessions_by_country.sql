@@ -1,14 +1,24 @@
 with
 
-sessions as (
-    select * from {{ ref('fct_sessions') }}
+country_days as (
+    select * from {{ ref('int_sessions__country_days') }}
+),
+
+years_given as (
+    select
+        country,
+        -- Without a country no start was seen, and the day is that of the end.
+        case when country is not null then cast(year(session_date) as integer) end as start_year,
+        sessions_started,
+        sessions_completed
+    from country_days
 )
 
 select
     country,
     -- A keyword, but the name is what readers know the column by.
-    cast(extract(year from started_at) as integer) as year,  -- noqa: RF04
-    count(started_at) as sessions_started,
-    count(ended_at) as sessions_completed
-from sessions
-group by country, cast(extract(year from started_at) as integer)
+    start_year as year,  -- noqa: RF04
+    cast(sum(sessions_started) as bigint) as sessions_started,
+    cast(sum(sessions_completed) as bigint) as sessions_completed
+from years_given
+group by country, start_year

@@ -1,36 +1,62 @@
 -- Sessions are not computed again from all events at each build: new events are added to what a
 -- session knows. A build that missed a load, or kept sessions of rows that were taken back, would
--- go unseen: every row would look right.
+-- go unseen: every row would look right. What the newest loads brought or took back is what can
+-- have gone wrong since this was last asked.
+{% set newest_loads = 10 %}
 with
 
 sessions as (
-    select
-        count(*) as session_count,
-        min(started_at) as first_started_at,
-        max(ended_at) as last_ended_at,
-        min(first_loaded_at) as first_loaded_at,
-        max(last_loaded_at) as last_loaded_at
-    from {{ ref('fct_sessions') }}
+    select * from {{ ref('fct_sessions') }}
 ),
 
-events as (
+newest_events as (
+    select *
+    from {{ ref('stg_sessions__events') }}
+    where _load_id > (select max(load_id) - {{ newest_loads }} from {{ source('meta', 'loads') }})
+),
+
+events_by_session as (
     select
-        count(distinct session_id) as session_count,
+        session_id,
         min(occurred_at) filter (where event_type = 'start') as first_started_at,
         max(occurred_at) filter (where event_type = 'end') as last_ended_at,
         min(_loaded_at) as first_loaded_at,
         max(_loaded_at) as last_loaded_at
-    from {{ ref('stg_sessions__events') }}
+    from newest_events
+    group by session_id
+),
+
+sessions_taken_back as (
+    select distinct session_id
+    from lake.replaced.session_events
+    where _replaced_by > (select max(load_id) - {{ newest_loads }} from {{ source('meta', 'loads') }})
+),
+
+-- Without an event there is no session.
+sessions_without_event as (
+    select sessions.session_id
+    from sessions
+    inner join sessions_taken_back using (session_id)
+    left join {{ ref('stg_sessions__events') }} as events
+        on sessions.session_id = events.session_id
+    where events.session_id is null
+),
+
+sessions_that_miss_an_event as (
+    select events_by_session.session_id
+    from events_by_session
+    left join sessions using (session_id)
+    where
+        sessions.session_id is null
+        -- A start or end that is not known compares as one that is not covered.
+        or coalesce(sessions.started_at > events_by_session.first_started_at, false)
+        or (sessions.started_at is null and events_by_session.first_started_at is not null)
+        or coalesce(sessions.ended_at < events_by_session.last_ended_at, false)
+        or (sessions.ended_at is null and events_by_session.last_ended_at is not null)
+        or sessions.first_loaded_at > events_by_session.first_loaded_at
+        or sessions.last_loaded_at < events_by_session.last_loaded_at
 )
 
-select
-    sessions.session_count,
-    events.session_count as session_count_of_events
-from sessions
-cross join events
-where
-    sessions.session_count != events.session_count
-    or sessions.first_started_at is distinct from events.first_started_at
-    or sessions.last_ended_at is distinct from events.last_ended_at
-    or sessions.first_loaded_at is distinct from events.first_loaded_at
-    or sessions.last_loaded_at is distinct from events.last_loaded_at
+select session_id from sessions_without_event
+union all
+select session_id from sessions_that_miss_an_event
