@@ -36,7 +36,7 @@ sessions_taken_back as (
 sessions_without_event as (
     select sessions.session_id
     from sessions
-    inner join sessions_taken_back using (session_id)
+    inner join sessions_taken_back on sessions.session_id = sessions_taken_back.session_id
     left join {{ ref('stg_sessions__events') }} as events
         on sessions.session_id = events.session_id
     where events.session_id is null
@@ -45,7 +45,7 @@ sessions_without_event as (
 sessions_that_miss_an_event as (
     select events_by_session.session_id
     from events_by_session
-    left join sessions using (session_id)
+    left join sessions on events_by_session.session_id = sessions.session_id
     where
         sessions.session_id is null
         -- A start or end that is not known compares as one that is not covered.
