@@ -2,19 +2,11 @@
 -- was kept although its records were taken back.
 with
 
-records as (
-    select
-        truck_id,
-        sensor_values,
-        cast(recorded_at as date) as recorded_on
-    from {{ ref('stg_fleet__records') }}
-),
-
 days_delivered as (
     select distinct
-        recorded_on,
-        truck_id
-    from records
+        truck_id,
+        cast(recorded_at as date) as recorded_on
+    from {{ ref('stg_fleet__records') }}
 ),
 
 days_known as (
@@ -37,26 +29,27 @@ days_differing as (
     where days_delivered.truck_id is null or days_known.truck_id is null
 ),
 
--- A day whose records have no parameters is rightly missing. They are looked at for such days only:
--- the parameters are by far the largest column.
-days_with_parameters as (
-    select distinct
-        records.recorded_on,
-        records.truck_id
-    from records
+-- A day whose records have no value (a null is none) is rightly missing. They are counted for such
+-- days only: the values are by far the largest column.
+values_counted as (
+    select
+        days_differing.recorded_on,
+        days_differing.truck_id,
+        max(list_count(map_values(
+            from_json(records.sensor_values, '"MAP(VARCHAR, JSON)"')
+        ))) as value_count
+    from {{ ref('stg_fleet__records') }} as records
     inner join days_differing
         on
-            records.recorded_on = days_differing.recorded_on
+            cast(records.recorded_at as date) = days_differing.recorded_on
             and records.truck_id = days_differing.truck_id
-    -- A null is no value.
-    where
-        list_count(map_values(from_json(records.sensor_values, '"MAP(VARCHAR, JSON)"'))) > 0
+    group by days_differing.recorded_on, days_differing.truck_id
 )
 
 select days_differing.*
 from days_differing
-left join days_with_parameters
+left join values_counted
     on
-        days_differing.recorded_on = days_with_parameters.recorded_on
-        and days_differing.truck_id = days_with_parameters.truck_id
-where days_differing.is_known or days_with_parameters.truck_id is not null
+        days_differing.recorded_on = values_counted.recorded_on
+        and days_differing.truck_id = values_counted.truck_id
+where days_differing.is_known or values_counted.value_count > 0
