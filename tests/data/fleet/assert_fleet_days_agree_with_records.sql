@@ -27,6 +27,10 @@ days_differing as (
             days_delivered.recorded_on = days_known.recorded_on
             and days_delivered.truck_id = days_known.truck_id
     where days_delivered.truck_id is null or days_known.truck_id is null
+    -- There are hardly any; that there are few, the planner knows only if it is told, and reads all
+    -- of the values otherwise.
+    order by is_known desc, recorded_on desc
+    limit 1000
 ),
 
 -- A day whose records have no value (a null is none) is rightly missing. They are counted for such
