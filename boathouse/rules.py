@@ -1,6 +1,6 @@
 """Data tests of source columns as rules for rows: what a test says of a single row, as SQL.
 
-The four tests that are rules are listed in `row_rules`; every other test is dbt's business alone.
+The five tests that are rules are listed in `row_rules`; every other test is dbt's business alone.
 """
 
 from collections.abc import Iterator
@@ -135,4 +135,10 @@ def row_rules(column: str, entry: Any, place: str) -> Iterator[Rule]:
                 f"({name} is not null "
                 f"and not regexp_full_match({name}::varchar, {literal(pattern)}){scope})",
                 f"{column} is {{value}}, which does not match {pattern}{note}",
+            )
+        case "satisfies":
+            condition, otherwise = str(test.argument("condition")), str(test.argument("otherwise"))
+            yield Rule(
+                f"({name} is not null and not coalesce(({condition}), false){scope})",
+                f"{column} is {{value}}, {otherwise}{note}",
             )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from boathouse.demo import purchases, sessions, students
+from boathouse.demo import actions, fleet, purchases, sessions, students
 from boathouse.demo.common import DemoOptions, GeneratedFile, Generator
 from boathouse.errors import UsageError
 
@@ -19,6 +19,8 @@ GENERATORS: dict[str, Generator] = {
     "session_events": sessions.write_session_events,
     "student_performance": students.write_student_performance,
     "purchases": purchases.write_purchases,
+    "actions": actions.write_actions,
+    "fleet_readings": fleet.write_fleet_readings,
 }
 """Name of the source (its raw table) -> its generator."""
 

@@ -25,7 +25,7 @@ from boathouse.contracts import load_contracts
 from boathouse.settings import Settings
 
 # Domains that still need a module in support/cases.
-WITHOUT_A_CASE = {"courier", "music", "vehicles", "actions", "fleet", "telemetry"}
+WITHOUT_A_CASE = {"courier", "music", "vehicles", "telemetry"}
 EXAMPLES = int(os.environ.get("BOATHOUSE_ORDER_EXAMPLES", "8"))
 IS_SEARCH = "BOATHOUSE_ORDER_SEARCH" in os.environ
 PROPERTY = hypothesis_settings(
@@ -77,7 +77,7 @@ def require_order_does_not_matter(warehouse: Warehouse, runs: Scenario) -> None:
     for number, run in enumerate(runs, 1):
         warehouse.do(run)
         for file in {(file.source, file.name): file for file in run.files}.values():
-            counting.deliver(file)
+            counting.deliver(file, number)
         assert warehouse.ledger() == counting.ledger
         if run.build is Build.ALL:
             what = f"after run {number}, compared with the reference"

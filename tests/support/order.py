@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -32,14 +33,20 @@ class SourceCase:
     names: Sequence[str]  # a small pool, so that names meet again
     records: st.SearchStrategy[list[Record]]
     write: Callable[[Sequence[Record]], bytes]
+    # Where a source has several formats: how a name with this ending is written instead.
+    write_by_ending: Mapping[str, Callable[[Sequence[Record]], bytes]] = field(default_factory=dict)
 
 
 class File(NamedTuple):
-    """A delivered file: what the reference functions are given."""
+    """A delivered file: what the reference functions are given.
+
+    `load` counts up with the loads, for what depends on which was later.
+    """
 
     source: str
     name: str
     records: tuple[Record, ...]
+    load: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,9 @@ class DomainCase:
 
     def content(self, file: File) -> bytes:
         """Return a file's bytes."""
-        return self.sources[file.source].write(file.records)
+        source = self.sources[file.source]
+        write = source.write_by_ending.get(PurePath(file.name).suffix, source.write)
+        return write(file.records)
 
 
 class Build(StrEnum):
@@ -143,12 +152,12 @@ class Counting:
     current: dict[tuple[str, str], File] = field(default_factory=dict)
     _seen: set[tuple[str, str, bytes]] = field(default_factory=set)
 
-    def deliver(self, file: File) -> None:
-        """Take note of a delivery."""
+    def deliver(self, file: File, load: int = 0) -> None:
+        """Take note of a delivery in a load."""
         seen = (file.source, file.name, self.case.content(file))
         if seen not in self._seen:
             self._seen.add(seen)
-            self.current[file.source, file.name] = file
+            self.current[file.source, file.name] = file._replace(load=load)
 
     @property
     def files(self) -> list[File]:

@@ -141,6 +141,7 @@ def test_a_mistake_in_a_table_is_told_with_file_and_key(
         ({"accepted_values": {"values": "a"}}, "accepted_values: values must be a list"),
         ({"accepted_range": {"min": 1}}, "accepted_range needs min_value or max_value"),
         ({"matches_pattern": {}}, "matches_pattern needs pattern"),
+        ({"satisfies": {"condition": "true"}}, "satisfies needs otherwise"),
     ],
 )
 def test_a_mistake_in_a_data_test_is_told_with_file_table_and_column(
@@ -251,6 +252,16 @@ def test_a_range_may_be_open_at_one_end(tmp_path: Path) -> None:
     test = {"accepted_range": {"arguments": {"min_value": 1, "max_value": None}}}
     assert rules(tmp_path, test, "bigint") == [
         ('("kind" is not null and "kind" < (1))', "kind is {value}, below 1")
+    ]
+
+
+def test_a_condition_that_is_not_true_is_a_breach_and_no_value_is_none(tmp_path: Path) -> None:
+    test = {"satisfies": {"arguments": {"condition": "kind > other", "otherwise": "too small"}}}
+    assert rules(tmp_path, test) == [
+        (
+            '("kind" is not null and not coalesce((kind > other), false))',
+            "kind is {value}, too small",
+        )
     ]
 
 
