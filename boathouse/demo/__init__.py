@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from boathouse.demo import purchases, sessions, students
+from boathouse.demo import purchases, sessions, students, telemetry, vehicles
 from boathouse.demo.common import DemoOptions, GeneratedFile, Generator
 from boathouse.errors import UsageError
 
@@ -19,6 +19,9 @@ GENERATORS: dict[str, Generator] = {
     "session_events": sessions.write_session_events,
     "student_performance": students.write_student_performance,
     "purchases": purchases.write_purchases,
+    "vehicle_events": vehicles.write_vehicle_events,
+    "vehicle_statuses": vehicles.write_vehicle_statuses,
+    "game_events": telemetry.write_game_events,
 }
 """Name of the source (its raw table) -> its generator."""
 
