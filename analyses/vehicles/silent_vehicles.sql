@@ -1,4 +1,4 @@
--- Which cars have said nothing in the last day of the data?
+-- Which cars have said nothing on the last day of the data?
 with
 
 vehicles as (
@@ -7,12 +7,18 @@ vehicles as (
         status,
         greatest(status_reported_at, last_event_at) as last_heard_at
     from {{ ref('dim_vehicles') }}
+),
+
+newest as (
+    select max(last_heard_at) as last_heard_at
+    from vehicles
 )
 
 select
-    vehicle_id,
-    status,
-    last_heard_at
+    vehicles.vehicle_id,
+    vehicles.status,
+    vehicles.last_heard_at
 from vehicles
-where last_heard_at < (select max(last_heard_at) from vehicles) - interval 1 day
-order by last_heard_at, vehicle_id
+cross join newest
+where vehicles.last_heard_at < newest.last_heard_at - interval 1 day
+order by vehicles.last_heard_at, vehicles.vehicle_id

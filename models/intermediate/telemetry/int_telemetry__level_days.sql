@@ -10,6 +10,14 @@ with
 
 events as (
     select * from {{ ref('fct_game_events') }}
+),
+
+events_to_follow as (
+    select *
+    from events
+    {% if is_incremental() %}
+    where {{ is_touched('events') }}
+    {% endif %}
 )
 
 select
@@ -19,10 +27,6 @@ select
     count(*) filter (where event_name = 'level_start') as attempts,
     count(*) filter (where event_name = 'level_complete') as completions,
     count(*) filter (where event_name = 'level_fail') as failures
-from events
-where
-    event_name in ('level_start', 'level_complete', 'level_fail')
-    {% if is_incremental() %}
-    and {{ is_touched('events') }}
-    {% endif %}
+from events_to_follow
+where event_name in ('level_start', 'level_complete', 'level_fail')
 group by event_date, level, player_id

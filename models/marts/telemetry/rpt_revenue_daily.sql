@@ -15,6 +15,14 @@ events as (
     select * from {{ ref('fct_game_events') }}
 ),
 
+events_to_follow as (
+    select *
+    from events
+    {% if is_incremental() %}
+    where {{ is_touched('events') }}
+    {% endif %}
+),
+
 player_days as (
     select * from {{ ref('int_telemetry__player_days') }}
 ),
@@ -26,12 +34,8 @@ revenue as (
         count(*) as purchases,
         sum(amount) as revenue,
         count(distinct player_id) as paying_players
-    from events
-    where
-        event_name = 'purchase'
-        {% if is_incremental() %}
-        and {{ is_touched('events') }}
-        {% endif %}
+    from events_to_follow
+    where event_name = 'purchase'
     group by event_date, currency
 ),
 
