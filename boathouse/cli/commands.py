@@ -22,6 +22,8 @@ quarantine_app = typer.Typer(help="What was rejected, and loading it again.", no
 app.add_typer(quarantine_app, name="quarantine")
 source_app = typer.Typer(help="Setting up what is delivered.", no_args_is_help=True)
 app.add_typer(source_app, name="source")
+simulate_app = typer.Typer(help="Files that arrive while you watch.", no_args_is_help=True)
+app.add_typer(simulate_app, name="simulate")
 
 EXIT_REJECTS = 3
 Source = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
@@ -192,9 +194,7 @@ def watch(
     from boathouse.watch import watch as watch_landing
 
     settings = _settings()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _stop_on_ctrl_c()
 
     def on_run(report: Any) -> None:
         if json:
@@ -209,6 +209,41 @@ def watch(
     if not json:
         typer.echo(f"Watching {settings.landing} every {interval:g} s. Ctrl-C ends it.")
     watch_landing(settings, interval=interval, stop=stop, on_run=on_run, on_error=on_error)
+
+
+def _stop_on_ctrl_c() -> threading.Event:
+    """Return an event that is set when the process is asked to end."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+@simulate_app.command("vehicles", epilog="Example: `boathouse simulate vehicles --rate 20`")
+def simulate_vehicles(
+    rate: Annotated[
+        float, typer.Option(min=0.01, help="Files per second, of events and of statuses in turn.")
+    ] = 4.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop after this time [default: at Ctrl-C].")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Let a fleet of cars write files into landing, for `boathouse watch` to load."""
+    from boathouse.demo.vehicles import simulate
+
+    settings = _settings()
+    stop = _stop_on_ctrl_c()
+    if not json:
+        typer.echo(f"Writing {rate:g} files per second into {settings.landing}. Ctrl-C ends it.")
+    files = records = 0
+    for file in simulate(settings.landing, rate=rate, stop=stop, seconds=seconds):
+        files, records = files + 1, records + file.rows
+    if json:
+        print_json({"files": files, "records": records})
+    else:
+        typer.echo(f"Wrote {files:,} files with {records:,} records.")
 
 
 @app.command(epilog="Example: `boathouse releases`")

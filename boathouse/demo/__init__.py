@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from boathouse.demo import actions, fleet, purchases, sessions, students
+from boathouse.demo import actions, fleet, purchases, sessions, students, telemetry, vehicles
 from boathouse.demo.common import DemoOptions, GeneratedFile, Generator
 from boathouse.errors import UsageError
 
@@ -21,6 +21,9 @@ GENERATORS: dict[str, Generator] = {
     "purchases": purchases.write_purchases,
     "actions": actions.write_actions,
     "fleet_readings": fleet.write_fleet_readings,
+    "vehicle_events": vehicles.write_vehicle_events,
+    "vehicle_statuses": vehicles.write_vehicle_statuses,
+    "game_events": telemetry.write_game_events,
 }
 """Name of the source (its raw table) -> its generator."""
 

@@ -161,8 +161,8 @@ def test_help_of_every_command_has_an_example(command: tuple[str, ...], prepared
 
 
 def test_json_of_every_command_parses(house: House) -> None:
-    """Each command in turn, in one house; watch has a test of its own."""
-    tried = {("watch",)}
+    """Each command in turn, in one house; those that go on and on have tests of their own."""
+    tried = {("watch",), ("simulate", "vehicles")}
 
     def json_of(*command: str, options: tuple[str, ...] = ()) -> Any:
         tried.add(command)
@@ -195,6 +195,7 @@ def test_json_of_every_command_parses(house: House) -> None:
         (["sql", "--version", "1", "select 1"], 2, "Add --lake"),
         (["sql", "--lake", "--as-of", "yesterday", "select 1"], 2, "'yesterday' is no time"),
         (["generate", "--until", "soon"], 2, "'soon' is no date"),
+        (["simulate", "vehicles", "--rate", "0"], 2, "--rate"),
         (["nonsense"], 2, "nonsense"),
         (["load", "--nonsense"], 2, "--nonsense"),
     ],

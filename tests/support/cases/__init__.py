@@ -1,8 +1,6 @@
 """One module per domain: what its files hold and what its marts must be."""
 
-from support.cases import actions, fleet, purchases, sessions, students
+from support.cases import actions, fleet, purchases, sessions, students, telemetry, vehicles
 
-CASES = {
-    case.domain: case
-    for case in (sessions.CASE, purchases.CASE, students.CASE, actions.CASE, fleet.CASE)
-}
+_MODULES = (sessions, students, purchases, vehicles, actions, fleet, telemetry)
+CASES = {module.CASE.domain: module.CASE for module in _MODULES}
