@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from boathouse.demo import purchases, sessions, students
+from boathouse.demo import courier, music, purchases, sessions, students
 from boathouse.demo.common import DemoOptions, GeneratedFile, Generator
 from boathouse.errors import UsageError
 
@@ -19,6 +19,10 @@ GENERATORS: dict[str, Generator] = {
     "session_events": sessions.write_session_events,
     "student_performance": students.write_student_performance,
     "purchases": purchases.write_purchases,
+    "courier_messages": courier.write_courier_messages,
+    "courier_orders": courier.write_courier_orders,
+    "songs": music.write_songs,
+    "listening_events": music.write_listening_events,
 }
 """Name of the source (its raw table) -> its generator."""
 

@@ -25,7 +25,7 @@ from boathouse.contracts import load_contracts
 from boathouse.settings import Settings
 
 # Domains that still need a module in support/cases.
-WITHOUT_A_CASE = {"courier", "music", "vehicles", "actions", "fleet", "telemetry"}
+WITHOUT_A_CASE = {"vehicles", "actions", "fleet", "telemetry"}
 EXAMPLES = int(os.environ.get("BOATHOUSE_ORDER_EXAMPLES", "8"))
 IS_SEARCH = "BOATHOUSE_ORDER_SEARCH" in os.environ
 PROPERTY = hypothesis_settings(
