@@ -1,10 +1,10 @@
--- Who listens: how many users are there of each level and gender, and how much do they play?
+-- Who listens: how many listeners are there of each level and gender, and how much do they play?
 select
-    users.level,
-    users.gender,
-    count(distinct users.user_id) as users,
-    count(*) as plays
+    listeners.level,
+    listeners.gender,
+    count(distinct listeners.user_id) as listener_count,
+    count(*) as play_count
 from {{ ref('fct_songplays') }} as plays
-inner join {{ ref('dim_users') }} as users on plays.user_id = users.user_id
-group by users.level, users.gender
-order by users.level, users.gender
+inner join {{ ref('dim_users') }} as listeners on plays.user_id = listeners.user_id
+group by listeners.level, listeners.gender
+order by listeners.level, listeners.gender

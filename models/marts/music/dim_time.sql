@@ -28,6 +28,6 @@ select
     cast(extract(week from started_at) as integer) as week,  -- noqa: RF04
     cast(extract(month from started_at) as integer) as month,  -- noqa: RF04
     cast(extract(year from started_at) as integer) as year,  -- noqa: RF04
-    cast(extract(dow from started_at) as integer) as weekday
+    cast(extract(dow from started_at) as integer) as weekday  -- noqa: RF04
 from times
 order by started_at

@@ -3,7 +3,7 @@ with
 hourly_plays as (
     select
         *,
-        cast(extract(dow from play_date) as integer) as weekday
+        cast(extract(dow from play_date) as integer) as weekday  -- noqa: RF04
     from {{ ref('int_music__hourly_plays') }}
 )
 

@@ -24,8 +24,8 @@ totals as (
             as plays_by_hour,
         (select count(distinct played.occurred_at) from played) as times_delivered,
         (select count(*) from {{ ref('dim_time') }}) as times,
-        (select count(distinct played.user_id) from played) as users_delivered,
-        (select count(*) from {{ ref('dim_users') }}) as users
+        (select count(distinct played.user_id) from played) as listeners_delivered,
+        (select count(*) from {{ ref('dim_users') }}) as listeners
 )
 
 select *
@@ -34,4 +34,4 @@ where
     plays_delivered != plays
     or plays_delivered != plays_by_hour
     or times_delivered != times
-    or users_delivered != users
+    or listeners_delivered != listeners
