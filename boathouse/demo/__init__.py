@@ -9,7 +9,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from boathouse.demo import actions, fleet, purchases, sessions, students, telemetry, vehicles
+from boathouse.demo import (
+    actions,
+    courier,
+    fleet,
+    music,
+    purchases,
+    sessions,
+    students,
+    telemetry,
+    vehicles,
+)
 from boathouse.demo.common import DemoOptions, GeneratedFile, Generator
 from boathouse.errors import UsageError
 
@@ -24,6 +34,10 @@ GENERATORS: dict[str, Generator] = {
     "vehicle_events": vehicles.write_vehicle_events,
     "vehicle_statuses": vehicles.write_vehicle_statuses,
     "game_events": telemetry.write_game_events,
+    "courier_messages": courier.write_courier_messages,
+    "courier_orders": courier.write_courier_orders,
+    "songs": music.write_songs,
+    "listening_events": music.write_listening_events,
 }
 """Name of the source (its raw table) -> its generator."""
 

@@ -202,8 +202,11 @@ class JsonReader:
             f"""
             select key, bool_or(is_doubled)
             from (
-                select unnest(keys) as key, len(keys) > len(list_distinct(keys)) as is_doubled
-                from (select json_keys(object) as keys from {table})
+                select unnest(keys) as key, is_doubled
+                from (
+                    select keys, len(keys) > len(list_distinct(keys)) as is_doubled
+                    from (select json_keys(object) as keys from {table})
+                )
             )
             group by key
             order by key

@@ -86,7 +86,7 @@ def _is_same(now: Freshness, before: Freshness | None) -> bool:
 def _last_event(lake: Lake, contract: Contract, before: Freshness | None) -> datetime | None:
     if contract.event_time is None:
         return None
-    latest = f"max({identifier(contract.event_time)})::timestamp"
+    latest = _latest(contract, contract.event_time)
     if before is not None and not _has_taken_back(lake, contract, before.load_id):
         found = lake.value(
             f"select {latest} from {contract.table} where _load_id > {before.load_id}"
@@ -94,6 +94,13 @@ def _last_event(lake: Lake, contract: Contract, before: Freshness | None) -> dat
         return max((time for time in (found, before.last_event_at) if time), default=None)
     whole: datetime | None = lake.value(f"select {latest} from {contract.table}")
     return whole
+
+
+def _latest(contract: Contract, column: str) -> str:
+    """Return SQL for the latest time in a column; a bigint counts milliseconds since 1970."""
+    types = {each.name: each.data_type for each in contract.columns}
+    latest = f"max({identifier(column)})"
+    return f"make_timestamp_ms({latest})" if types[column] == "bigint" else f"{latest}::timestamp"
 
 
 def _has_taken_back(lake: Lake, contract: Contract, load_id: int) -> bool:

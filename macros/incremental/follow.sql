@@ -86,6 +86,14 @@
     {%- for followed in config.get("meta")["follows"] -%}
         {%- set columns = (followed.get("keys") or key_columns()) | join(", ") -%}
         {{- "union" if not loop.first }}
+        {%- if "finds" in followed %}
+        {#- What is followed has not this model's key, but values that its rows are found by. #}
+        select {{ key_columns() | join(", ") }}
+        from {{ this }}
+        where row({{ followed["finds"] | join(", ") }}) in (
+            select row({{ followed["finds"] | join(", ") }})
+            from (
+        {%- endif %}
         {%- if "source" in followed %}
         select {{ columns }}
         from lake.raw.{{ followed["source"] }}
@@ -104,6 +112,10 @@
         select {{ columns }}
         from lake.changes.{{ followed["model"] }}
         where _lake_snapshot >= {{ progress["lake_snapshot"] }}
+        {%- endif %}
+        {%- if "finds" in followed %}
+            ) as found ({{ followed["finds"] | join(", ") }})
+        )
         {%- endif %}
     {% endfor %}
 {% endmacro %}

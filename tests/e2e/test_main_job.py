@@ -256,7 +256,12 @@ def test_generate_writes_the_same_files_for_the_same_seed(
         again.boathouse(*GENERATE).stdout.split(" into ")[0]
         == (prepared.generated.stdout.split(" into ")[0])
     )
-    written = {path.name for path in (tmp_path / "home" / "landing").rglob("*.*")}
+    landing = tmp_path / "home" / "landing"
+    written = {
+        path.relative_to(folder).as_posix()
+        for folder in landing.iterdir()
+        for path in folder.rglob("*.*")
+    }
     known = {name for (name,) in prepared.house.in_lake("select file_name from lake.meta.loads")}
     assert written == known
 

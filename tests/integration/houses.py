@@ -7,21 +7,29 @@ does not depend on what the other domains are doing.
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
-from support.homes import REPOSITORY
+import pytest
+from support.homes import REPOSITORY, copy_project
 
 from boathouse import catalog, lake
+from boathouse.build import run_build
 from boathouse.contracts import load_contracts
+from boathouse.ingest.loader import load
+from boathouse.release import release
 from boathouse.settings import Settings
 from boathouse.sql import literal, row
 
 DOMAINS = ("sessions", "purchases")
 START = datetime(2016, 12, 2)
+# Files that nobody here wrote: see its README.
+SHARED_DATA = Path(
+    os.environ.get("BOATHOUSE_SHARED_DATA", REPOSITORY.parent / "shared" / "data")
+).absolute()
 
 Event = tuple[str, str | None, str, str, datetime]
 
@@ -78,6 +86,34 @@ def add_rows(
 
         opened.write(write, f"load {file}")
     return load_id
+
+
+def put(settings: Settings, source: str, name: str, content: bytes) -> None:
+    """Put a file into landing."""
+    path = settings.landing / source / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def with_real_files(folder: Path, domain: str, files: Mapping[str, Iterable[Path]]) -> Settings:
+    """Return a house with the real files of each source, loaded, built with all tests, released.
+
+    The files are named by their place below the domain's folder of real data; the test is skipped
+    when that is not there.
+    """
+    real = SHARED_DATA / domain
+    if not real.exists():
+        pytest.skip(f"{real} is not there; set BOATHOUSE_SHARED_DATA to the folder of real data")
+    settings = Settings(
+        project=copy_project(folder / "project", [domain]), home=folder / "home", settle_seconds=0
+    )
+    for source, paths in files.items():
+        for path in paths:
+            put(settings, source, path.relative_to(real).as_posix(), path.read_bytes())
+    load(settings, load_contracts(settings.project))
+    run_build(settings).require_green()
+    release(settings)
+    return settings
 
 
 def execute(settings: Settings, *statements: str) -> None:

@@ -4,16 +4,15 @@ Files go the way of every delivery: landing, load, build with all tests, release
 are read from `../shared/data` (or `BOATHOUSE_SHARED_DATA`).
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from support.homes import REPOSITORY, clone, copy_project
+from houses import SHARED_DATA, put
+from support.homes import clone, copy_project
 
 from boathouse import lake
 from boathouse.build import dbt, prepare_manifest, run_build
@@ -21,16 +20,6 @@ from boathouse.contracts import load_contracts
 from boathouse.ingest.loader import load
 from boathouse.release import release
 from boathouse.settings import Settings
-
-SHARED_DATA = Path(
-    os.environ.get("BOATHOUSE_SHARED_DATA", REPOSITORY.parent / "shared" / "data")
-).absolute()
-
-
-def put(settings: Settings, source: str, name: str, content: bytes) -> None:
-    path = settings.landing / source / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:

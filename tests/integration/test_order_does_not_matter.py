@@ -24,8 +24,6 @@ from boathouse.build import dbt, prepare_manifest, run_build
 from boathouse.contracts import load_contracts
 from boathouse.settings import Settings
 
-# Domains that still need a module in support/cases.
-WITHOUT_A_CASE = {"courier", "music"}
 EXAMPLES = int(os.environ.get("BOATHOUSE_ORDER_EXAMPLES", "8"))
 IS_SEARCH = "BOATHOUSE_ORDER_SEARCH" in os.environ
 PROPERTY = hypothesis_settings(
@@ -107,7 +105,7 @@ def test_marts_follow_from_what_was_delivered_not_from_when(new_warehouse: NewWa
 def test_every_domain_and_every_mart_has_a_reference() -> None:
     marts = REPOSITORY / "models" / "marts"
     domains = {folder.name for folder in marts.iterdir() if folder.is_dir()}
-    assert domains - WITHOUT_A_CASE <= set(CASES)
+    assert domains == set(CASES)
     for case in CASES.values():
         found = {
             path.stem

@@ -1,6 +1,19 @@
 """One module per domain: what its files hold and what its marts must be."""
 
-from support.cases import actions, fleet, purchases, sessions, students, telemetry, vehicles
+from support.cases import (
+    actions,
+    courier,
+    fleet,
+    music,
+    purchases,
+    sessions,
+    students,
+    telemetry,
+    vehicles,
+)
 
-_MODULES = (sessions, students, purchases, vehicles, actions, fleet, telemetry)
+_MODULES = (
+    *(sessions, students, purchases, courier, music),
+    *(vehicles, actions, fleet, telemetry),
+)
 CASES = {module.CASE.domain: module.CASE for module in _MODULES}
