@@ -64,9 +64,9 @@ observations as (
 sessions as (
     select
         session_id,
-        min({'started_at': started_at, 'player_id': player_id, 'country': country})
+        min({ 'started_at': started_at, 'player_id': player_id, 'country': country })
         filter (where started_at is not null) as first_start,
-        max({'ended_at': ended_at, 'player_id': player_id})
+        max({ 'ended_at': ended_at, 'player_id': player_id })
         filter (where ended_at is not null) as last_end,
         min(first_loaded_at) as first_loaded_at,
         max(last_loaded_at) as last_loaded_at
@@ -76,13 +76,13 @@ sessions as (
 
 sessions_unpacked as (
     select
-        session_id,
-        coalesce(first_start.player_id, last_end.player_id) as player_id,
-        first_start.country,
-        first_start.started_at,
-        last_end.ended_at,
-        first_loaded_at,
-        last_loaded_at
+        sessions.session_id,
+        coalesce(sessions.first_start.player_id, sessions.last_end.player_id) as player_id,
+        sessions.first_start.country,
+        sessions.first_start.started_at,
+        sessions.last_end.ended_at,
+        sessions.first_loaded_at,
+        sessions.last_loaded_at
     from sessions
 )
 

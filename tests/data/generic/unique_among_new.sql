@@ -4,18 +4,19 @@
 {% test unique_among_new(model, column_name, source_name, newest_loads=10) %}
     with
 
-    first_load as (
-        select max(load_id) - {{ newest_loads }} as load_id from {{ source("meta", "loads") }}
+    ledger as (
+        select max(load_id) - {{ newest_loads }} as last_old_load
+        from {{ source("meta", "loads") }}
     ),
 
     new_keys as (
         select {{ column_name }}
         from lake.raw.{{ source_name }}
-        where _load_id > (select load_id from first_load)
+        where _load_id > (select last_old_load from ledger)
         union
         select {{ column_name }}
         from lake.replaced.{{ source_name }}
-        where _replaced_by > (select load_id from first_load)
+        where _replaced_by > (select last_old_load from ledger)
     )
 
     select

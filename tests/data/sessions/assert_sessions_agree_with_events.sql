@@ -2,8 +2,11 @@
 -- session knows. A build that missed a load, or kept sessions of rows that were taken back, would
 -- go unseen: every row would look right. What the newest loads brought or took back is what can
 -- have gone wrong since this was last asked.
-{% set newest_loads = 10 %}
 with
+
+ledger as (
+    select max(load_id) - 10 as last_old_load from {{ source('meta', 'loads') }}
+),
 
 sessions as (
     select * from {{ ref('fct_sessions') }}
@@ -12,7 +15,7 @@ sessions as (
 newest_events as (
     select *
     from {{ ref('stg_sessions__events') }}
-    where _load_id > (select max(load_id) - {{ newest_loads }} from {{ source('meta', 'loads') }})
+    where _load_id > (select ledger.last_old_load from ledger)
 ),
 
 events_by_session as (
@@ -29,7 +32,7 @@ events_by_session as (
 sessions_taken_back as (
     select distinct session_id
     from lake.replaced.session_events
-    where _replaced_by > (select max(load_id) - {{ newest_loads }} from {{ source('meta', 'loads') }})
+    where _replaced_by > (select ledger.last_old_load from ledger)
 ),
 
 -- Without an event there is no session.
