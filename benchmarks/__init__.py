@@ -9,13 +9,21 @@ themselves, so that the measuring process stays small.
 
 from collections.abc import Callable
 
-from benchmarks import demo_data, main_job, many_small_files, one_more_day, sessions_million
+from benchmarks import (
+    demo_data,
+    main_job,
+    many_small_files,
+    more_domains,
+    one_more_day,
+    sessions_million,
+)
 from benchmarks.measure import Bench
 from benchmarks.report import Section
 
 BENCHMARKS: dict[str, Callable[[Bench], Section]] = {
     "many_small_files": many_small_files.run,
     "sessions_million": sessions_million.run,
+    "more_domains": more_domains.run,
     "one_more_day": one_more_day.run,
     "main_job": main_job.run,
     "demo": demo_data.run,

@@ -6,13 +6,12 @@ one pass over all events.
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks import homes
 from benchmarks.measure import Facts
 
-if TYPE_CHECKING:
-    import duckdb
+_NO_LOAD_TIMES = "* exclude (first_loaded_at, last_loaded_at)"
+COMPARED = {"fct_sessions": _NO_LOAD_TIMES, "dim_players": "*"}
 
 READ = """
     select
@@ -110,20 +109,4 @@ def run(folder: str, files: str, keep_events: bool = False) -> Facts:
         con.execute(PLAYERS)
     seconds = time.perf_counter() - started
     with duckdb.connect(str(Path(folder) / "bare.duckdb"), read_only=True) as con:
-        return {"seconds": seconds, **checksums(con)}
-
-
-def checksums(con: "duckdb.DuckDBPyConnection", schema: str = "") -> Facts:
-    """Return what two results of the same rows have in common, whatever their order."""
-    facts: Facts = {}
-    columns = "* exclude (first_loaded_at, last_loaded_at)"
-    for name, table, shown in (
-        ("sessions", "fct_sessions", columns),
-        ("players", "dim_players", "*"),
-    ):
-        query = (
-            "select count(*) || ' rows, checksum ' || sum(hash(rows)) "
-            f"from (select {shown} from {schema}{table}) as rows"
-        )
-        facts[name] = con.execute(query).fetchall()[0][0]
-    return facts
+        return {"seconds": seconds, **homes.checksums(con, COMPARED)}

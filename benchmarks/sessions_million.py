@@ -83,7 +83,7 @@ def _task(bench: Bench, function: Callable[..., Facts], files: Path) -> Task:
 
 
 def _require_same(found: dict[str, Samples]) -> None:
-    results = {(s.facts["sessions"], s.facts["players"]) for f in found.values() for s in f.each}
+    results = {str(s.facts["tables"]) for f in found.values() for s in f.each}
     if len(results) != 1:
         raise BenchmarkError(f"Boathouse and bare DuckDB made different tables: {results}")
 
@@ -144,33 +144,7 @@ def _bz2(bench: Bench, files: Path, events: int) -> list[Row]:
 
 def load_and_build(folder: str) -> Facts:
     """Load all that waits and build the session marts, in a warm process."""
-    from boathouse import lake
-    from boathouse.build import prepare_manifest, run_build
-    from boathouse.contracts import load_contracts
-    from boathouse.ingest.loader import load
-
-    settings = homes.settings_in(folder)
-    contracts = load_contracts(settings.project)
-    started = time.perf_counter()
-    manifest = prepare_manifest(settings)
-    parsed = time.perf_counter()
-    loaded = load(settings, contracts)
-    tests = ["resource_type:test", "resource_type:unit_test"]
-    report = run_build(settings, select=MODELS, exclude=tests, manifest=manifest)
-    done = time.perf_counter()
-    report.require_green()
-    nodes = {result.name: result.seconds for result in report.results}
-    with lake.connect(settings, read_only=True) as opened:
-        facts = bare_sessions.checksums(opened.con, "lake.marts.")
-    return {
-        **facts,
-        **nodes,
-        "seconds": done - parsed,
-        "parse_seconds": parsed - started,
-        "load": loaded.seconds,
-        "engine_seconds": loaded.seconds + sum(nodes.values()),
-        "dbt's overhead": report.seconds - sum(nodes.values()),
-    }
+    return homes.load_and_build(folder, MODELS, bare_sessions.COMPARED)
 
 
 def load_only(folder: str) -> Facts:
