@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,7 +163,7 @@ def test_help_of_every_command_has_an_example(command: tuple[str, ...], prepared
 
 def test_json_of_every_command_parses(house: House) -> None:
     """Each command in turn, in one house; those that go on and on have tests of their own."""
-    tried = {("watch",), ("simulate", "vehicles")}
+    tried = {("watch",), ("simulate", "vehicles"), ("source", "new")}
 
     def json_of(*command: str, options: tuple[str, ...] = ()) -> Any:
         tried.add(command)
@@ -182,6 +183,19 @@ def test_json_of_every_command_parses(house: House) -> None:
     assert json_of("quarantine", "list")["files"]
     assert json_of("quarantine", "replay")["sources"] is not None
     assert tried == set(COMMANDS)
+
+
+def test_source_set_up_from_a_file_takes_the_file(prepared: Prepared, tmp_path: Path) -> None:
+    project = shutil.copytree(prepared.house.project, tmp_path / "project")
+    house = House(project, tmp_path / "home")
+    sample = tmp_path / "orders_2026-01-31.csv"
+    sample.write_text("OrderID,placed\n1,2026-01-31 10:00\n2,2026-01-31 11:00\n")
+    made = house.json("source", "new", str(sample), "--domain", "shop")
+    assert (made["source"], made["rows"], len(made["files"])) == ("orders", 2, 3)
+    house.drop("orders", sample.name, sample.read_text())
+    assert house.json("load")["sources"]["orders"]["rows_loaded"] == 2
+    said = house.boathouse("source", "new", str(sample), "--domain", "shop", code=2).stderr
+    assert "There is a contract for orders already" in said
 
 
 @pytest.mark.parametrize(

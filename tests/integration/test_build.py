@@ -105,7 +105,7 @@ def test_failed_test_is_named_with_its_file_and_what_it_said(house: Settings) ->
 
 def test_broken_model_is_named_with_its_file_and_the_error(editable_house: Settings) -> None:
     model = editable_house.project / "models" / "marts" / "sessions" / "rpt_sessions_by_country.sql"
-    model.write_text("select no_such_column from {{ ref('fct_sessions') }}")
+    model.write_text("select no_such_column from {{ ref('int_sessions__country_days') }}")
     report = run_build(editable_house, select=["rpt_sessions_by_country"])
     with pytest.raises(BuildError, match=r"unit test .*yml.*Binder Error: .*no_such_column"):
         report.require_green()
