@@ -236,15 +236,18 @@ FLEET = (
     """,
     """
     create table fct_fleet_readings as
-    select
-        json ->> '$.truck_id' as truck_id,
-        (json ->> '$.recorded_at')::timestamp as recorded_at,
-        parameter,
-        try_cast(value_text as double) as value,
-        value_text
+    select truck_id, recorded_at, parameter, try_cast(value_text as double) as value, value_text
     from (
-        select json, unnest(map_keys(read)) as parameter, unnest(map_values(read)) as value_text
-        from (select json, from_json(json, '"MAP(VARCHAR, VARCHAR)"') as read from records)
+        select
+            truck_id, recorded_at,
+            unnest(map_keys(read)) as parameter, unnest(map_values(read)) as value_text
+        from (
+            select
+                json ->> '$.truck_id' as truck_id,
+                (json ->> '$.recorded_at')::timestamp as recorded_at,
+                from_json(json, '"MAP(VARCHAR, VARCHAR)"') as read
+            from records
+        )
     )
     where parameter not in ('truck_id', 'recorded_at')
     """,

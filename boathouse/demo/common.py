@@ -106,6 +106,15 @@ class Document:
         return Document(self.records.head(FAULTY_FILE_RECORDS), self.header)
 
 
+@dataclass(frozen=True)
+class JsonArray(Document):
+    """Records as one JSON array, one on each line."""
+
+    def encode(self, encoding: str = "utf-8") -> bytes:
+        """Return the file's bytes."""
+        return "[{}]\n".format(",\n".join(self.records)).encode(encoding)
+
+
 def random_for(options: DemoOptions, *purpose: str | date) -> np.random.Generator:
     """A random generator that depends on the seed, the words of the purpose and the day alone."""
     parts = [p.toordinal() if isinstance(p, date) else crc32(p.encode()) for p in purpose]

@@ -9,7 +9,6 @@ per day (scale / days).
 import json
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ import polars as pl
 
 from boathouse.demo.common import (
     DemoOptions,
-    Document,
     GeneratedFile,
+    JsonArray,
     choose,
     choose_faults,
     random_for,
@@ -52,15 +51,6 @@ ORDER_FAULTS = ("order_missing", "order_text", "city_missing", "city_nested")
 
 Record = dict[str, Any]
 Delivered = tuple[int, Record]  # days from the order to the batch it comes in, and the record
-
-
-@dataclass(frozen=True)
-class JsonArray(Document):
-    """Records as one JSON array, one on each line."""
-
-    def encode(self, encoding: str = "utf-8") -> bytes:
-        """Return the file's bytes."""
-        return "[{}]\n".format(",\n".join(self.records)).encode(encoding)
 
 
 def write_courier_messages(folder: Path, options: DemoOptions) -> Iterator[GeneratedFile]:

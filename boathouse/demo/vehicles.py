@@ -20,8 +20,8 @@ import polars as pl
 
 from boathouse.demo.common import (
     DemoOptions,
-    Document,
     GeneratedFile,
+    JsonArray,
     choose,
     choose_faults,
     random_for,
@@ -54,15 +54,6 @@ _WRONG_TIMES = {
 }
 
 Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class JsonArray(Document):
-    """Records as one JSON array, one on each line."""
-
-    def encode(self, encoding: str = "utf-8") -> bytes:
-        """Return the file's bytes."""
-        return "[{}]\n".format(",\n".join(self.records)).encode(encoding)
 
 
 @dataclass(frozen=True)

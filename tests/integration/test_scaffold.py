@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from houses import SHARED_DATA
 from support.homes import REPOSITORY, copy_project
 
 from boathouse import lake
@@ -20,10 +21,6 @@ from boathouse.ingest.loader import load
 from boathouse.scaffold import file_pattern, look_at, new_source, source_name
 from boathouse.settings import Settings
 from boathouse.sql import path_literal
-
-SHARED_DATA = Path(
-    os.environ.get("BOATHOUSE_SHARED_DATA", REPOSITORY.parent / "shared" / "data")
-).absolute()
 
 
 @pytest.fixture
