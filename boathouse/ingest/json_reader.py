@@ -65,7 +65,6 @@ class JsonReader:
         self._blobs = BlobWriter(work, "json", settings.batch_bytes)
         self._flat_blobs = BlobWriter(work, "json-flat", settings.batch_bytes)
         self._keys: Counter[Path] = Counter()  # in each flat blob
-        self._tables: list[str] = []
         self._documents: list[tuple[int, int, str]] = []  # records of several lines
         self.malformed: list[Malformed] = []
 
@@ -105,8 +104,7 @@ class JsonReader:
     def _add_documents(self, file_no: int, first_row: int, texts: list[str]) -> None:
         for row, text in enumerate(texts, first_row):
             if len(text) > self._settings.max_record_bytes:
-                problem = too_long(len(text), self._settings)
-                self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
+                self._set_aside(file_no, row, text)
             else:
                 self._documents.append((file_no, row, text))
 
@@ -127,13 +125,16 @@ class JsonReader:
         row = first_row
         for run, is_too_long in _runs(lines, self._settings.max_record_bytes):
             if is_too_long:
-                text = run.decode("utf-8").rstrip("\n")
-                problem = too_long(len(text), self._settings)
-                self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
+                self._set_aside(file_no, row, run.decode("utf-8").rstrip("\n"))
                 row += 1
             else:
                 row += self._add_run(file_no, row, run)
         return row - first_row
+
+    def _set_aside(self, file_no: int, row: int, text: str) -> None:
+        """Reject a record that is too long to be read."""
+        problem = too_long(len(text), self._settings)
+        self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
 
     def _add_run(self, file_no: int, first_row: int, lines: bytes) -> int:
         """Put lines into the blob that fits them and return how many they are."""
