@@ -24,7 +24,7 @@ from boathouse.sql import identifier, literal
 MOST_CHANGED = 0.2
 # A table with more rows than this is checked by its row count after a change in part, and not as
 # a whole: reading it twice would cost more than all the rest.
-LARGE = 10_000_000
+LARGE = 200_000
 _ALIVE = "('insert', 'update_postimage')"
 
 
