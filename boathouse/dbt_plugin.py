@@ -12,7 +12,7 @@ from dbt.flags import get_flags
 from duckdb import DuckDBPyConnection
 
 from boathouse import catalog, lake, lock
-from boathouse.build import nodes
+from boathouse.build import nodes, tested
 from boathouse.contracts import load_contracts
 from boathouse.settings import current_settings
 from boathouse.sql import literal
@@ -51,7 +51,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
 
     def configure_cursor(self, cursor: Any) -> None:
         """Set what a cursor does not take over from its connection."""
-        cursor.execute("set timezone = 'UTC'")
+        settings = ["set timezone = 'UTC'", f"set variable {tested.VARIABLE} = {tested.load_id()}"]
         if lock.held_here(self._settings) and (holder := lock.holder(self._settings)):
             # What meta.builds says has started the build.
-            cursor.execute(f"set variable boathouse_command = {literal(holder.command)}")
+            settings.append(f"set variable boathouse_command = {literal(holder.command)}")
+        cursor.execute("; ".join(settings))

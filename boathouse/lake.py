@@ -38,7 +38,11 @@ FIRST_PAUSE_SECONDS = 0.1
 BUSY_MILLISECONDS = 10_000  # SQLite's own patience with another writer
 SLICE_BYTES = 16 * MIB
 # What SQLite, PostgreSQL and DuckLake say when two writers met; everything else is not retried.
-_PASSING = ("database is locked", "conflict", "could not serialize", "deadlock detected")
+_PASSING = (
+    *("database is locked", "conflict", "could not serialize", "deadlock detected"),
+    # DuckLake 1.0 may look at a schema that its cache has let go of (duckdb/ducklake#1248).
+    *("allocation failure", "schema not found in metadata catalog"),
+)
 # What DuckDB and SQLite say when there is no space left, the last of them also of a broken disk.
 _NO_SPACE = ("no space left", "file too large", "disk is full", "disk i/o error")
 

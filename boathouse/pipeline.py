@@ -77,6 +77,7 @@ def run(
         report.seconds["load"] = time.monotonic() - started
         reached("run:loaded")
         selection = what_to_build(settings)
+        built = last_built(settings)
         if selection is not None:
             tell("Building")
             report.build = run_build(
@@ -84,6 +85,7 @@ def run(
                 select=selection,
                 # Unit tests speak of the code alone, and the code has passed them.
                 exclude=["resource_type:unit_test"] if selection else [],
+                tested_load=built.load_id if built and selection else 0,
                 command=command,
                 on_progress=on_build,
                 manifest=manifest,

@@ -13,6 +13,7 @@ from boathouse import lock
 from boathouse.build import dbt
 from boathouse.build.nodes import Node, from_manifest, vouching_for
 from boathouse.build.report import BuildReport, NodeProgress, NodeResult, OnProgress
+from boathouse.build.tested import tested_up_to
 from boathouse.errors import BuildError, UsageError
 from boathouse.settings import Settings, using
 
@@ -55,6 +56,7 @@ def run_build(
     select: Sequence[str] = (),
     exclude: Sequence[str] = (),
     full_refresh: bool = False,
+    tested_load: int = 0,
     command: str = "boathouse build",
     on_progress: OnProgress | None = None,
     manifest: Manifest | None = None,
@@ -66,6 +68,8 @@ def run_build(
         select: What to build, in dbt's selection syntax; everything when empty.
         exclude: What to leave out of it, in the same syntax.
         full_refresh: Make incremental models anew from all of raw.
+        tested_load: Up to which load a green build has tested the rows of raw; tests of sources
+            look at later ones only.
         command: What `meta.builds` says started it, unless the lock is held already by more.
         on_progress: Called when a node starts and when it has finished, maybe in another thread.
         manifest: From `prepare_manifest`; dbt then also keeps its connection open afterwards.
@@ -81,7 +85,7 @@ def run_build(
         try:
             project = manifest or prepare_manifest(settings)
             _forget_compiled(project)
-            with vouching_for(project.nodes):
+            with vouching_for(project.nodes), tested_up_to(tested_load):
                 ran = dbt.invoke(
                     "build",
                     [*_LEAN, *_options(select, exclude, full_refresh)],

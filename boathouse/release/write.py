@@ -23,8 +23,8 @@ from boathouse.sql import identifier, literal
 # look-ups lose more than writing it anew costs.
 MOST_CHANGED = 0.2
 # A table with more rows than this is checked by its row count after a change in part, and not as
-# a whole: reading it twice would cost more than all the rest.
-LARGE = 10_000_000
+# a whole: reading it twice would make a release cost the history.
+LARGE = 200_000
 _ALIVE = "('insert', 'update_postimage')"
 
 
@@ -147,18 +147,19 @@ def _change(
         f"old.{identifier(key)} is not distinct from touched.{identifier(key)}"
         for key in relation.key
     )
-    is_large = before.rows > LARGE and not step.is_compacted
-    gone = Measure(0, 0)
-    if is_large:
-        joined = f"{relation.target} as old semi join touched on {is_touched}"
-        gone = relation.measure(con, f"from {joined}")
+    # Looked up once: in a large table that costs more than all the rest.
+    con.execute(
+        f"create or replace temp table gone as select rowid as row_id, {relation.column_names} "
+        f"from {relation.target} as old semi join touched on {is_touched}"
+    )
     con.execute("begin transaction")
-    con.execute(f"delete from {relation.target} as old using touched where {is_touched}")
+    con.execute(f"delete from {relation.target} where rowid in (select row_id from gone)")
     con.execute(f"insert into {relation.target} from alive {relation.ordered}")
     con.execute("commit")
-    if is_large:
+    if before.rows > LARGE and not step.is_compacted:
         found = _count(con, f"from {relation.target}")
         expected = _count(con, relation.query)
+        gone = relation.measure(con, "from gone")
         measure = Measure(found, _sum(before.checksum, alive.checksum, gone.checksum))
         return (measure, alive.rows) if found == expected else None
     found_all = relation.measure(con, f"from {relation.target}")

@@ -66,6 +66,25 @@
 {% endmacro %}
 
 
+{#- Whether a full refresh of a followed model came after this model last ran, so that what
+    changed in it is not known. -#}
+{% macro was_rebuilt(model) %}
+    {%- set progress = model_progress(this.identifier) -%}
+    {{ return(model_progress(model)["rebuilt_snapshot"] >= progress["lake_snapshot"]) }}
+{% endmacro %}
+
+
+{#- The rows of a followed model, as far as it tracks them, that went (`_change` -1) and came (1)
+    since this model last ran; for models that add changes to what they know. -#}
+{% macro changes_since(model) %}
+    (
+        select *
+        from lake.changes.{{ model }}
+        where _lake_snapshot >= {{ model_progress(this.identifier)["lake_snapshot"] }}
+    )
+{%- endmacro %}
+
+
 {% macro key_columns() %}
     {%- set key = config.get("unique_key") -%}
     {{ return([key] if key is string else key) }}
@@ -102,7 +121,7 @@
         select {{ columns }}
         from lake.replaced.{{ followed["source"] }}
         where _replaced_by > {{ progress["load_id"] }}
-        {%- elif model_progress(followed["model"])["rebuilt_snapshot"] >= progress["lake_snapshot"] %}
+        {%- elif was_rebuilt(followed["model"]) %}
         select {{ columns }}
         from {{ ref(followed["model"]) }}
         union
@@ -110,8 +129,7 @@
         from {{ this }}
         {%- else %}
         select {{ columns }}
-        from lake.changes.{{ followed["model"] }}
-        where _lake_snapshot >= {{ progress["lake_snapshot"] }}
+        from {{ changes_since(followed["model"]) }}
         {%- endif %}
         {%- if "finds" in followed %}
             ) as found ({{ followed["finds"] | join(", ") }})

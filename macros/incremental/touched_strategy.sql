@@ -1,7 +1,9 @@
 {#- Incremental strategy `touched`: delete every touched key, insert what the query returned.
     Unlike delete+insert it also removes keys that no longer have a row. With
     `config.meta.tracks`, the old and new values of those columns are noted in
-    lake.changes.<model> in the same transaction, for models that follow this one. -#}
+    lake.changes.<model> in the same transaction, for models that follow this one: how many rows
+    with these values came, less those that went (`_change`). A row that stayed is noted as well,
+    with 0: a column that is not tracked may have changed. -#}
 {% macro get_incremental_touched_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}
     {%- set new_rows = arg_dict["temp_relation"] -%}
@@ -9,12 +11,16 @@
     {%- set tracks = (config.get("meta") or {}).get("tracks") -%}
     {%- if tracks %}
         insert into lake.changes.{{ target.identifier }}
-        select distinct *, {{ lake_snapshot() }} as _lake_snapshot
+        select {{ tracks | join(", ") }}, cast(sum(change) as bigint) as _change, {{ lake_snapshot() }} as _lake_snapshot
         from (
-            select {{ tracks | join(", ") }} from {{ target }} where {{ is_touched_row(target) }}
+            select {{ tracks | join(", ") }}, -1 as change
+            from {{ target }}
+            where {{ is_touched_row(target) }}
             union all
-            select {{ tracks | join(", ") }} from {{ new_rows }}
-        ) as old_and_new;
+            select {{ tracks | join(", ") }}, 1 as change
+            from {{ new_rows }}
+        ) as old_and_new
+        group by {{ tracks | join(", ") }};
     {%- endif %}
 
     delete from {{ target }} where {{ is_touched_row(target) }};
@@ -32,7 +38,7 @@
         {%- set tracks = (config.get("meta") or {}).get("tracks") -%}
         {%- if tracks and not is_incremental() %}
         create or replace table lake.changes.{{ this.identifier }} as
-        select {{ tracks | join(", ") }}, cast(0 as bigint) as _lake_snapshot
+        select {{ tracks | join(", ") }}, cast(0 as bigint) as _change, cast(0 as bigint) as _lake_snapshot
         from {{ this }}
         limit 0;
         {%- endif %}

@@ -5,7 +5,9 @@
     unique_key='session_id',
     meta={
         'follows': [{'source': 'session_events'}],
-        'tracks': ['player_id', 'session_date', 'country', 'started_at'],
+        'tracks': [
+            'player_id', 'session_date', 'country', 'started_at', 'ended_at', 'duration_seconds',
+        ],
         'release_order': ['session_date'],
     },
 ) }}

@@ -6,7 +6,10 @@
     ledger as (
         select load_id, file_name, rows_read, rows_loaded, rows_rejected
         from {{ source("meta", "loads") }}
-        where source = '{{ source_name }}' and status = 'loaded'
+        where
+            source = '{{ source_name }}'
+            and status = 'loaded'
+            and load_id > {{ tested_load() }}
     ),
 
     raw_rows as (
@@ -18,7 +21,7 @@
     rejects as (
         select load_id, file_name, count(*) as row_count
         from {{ source("meta", "rejected_rows") }}
-        where source = '{{ source_name }}'
+        where source = '{{ source_name }}' and load_id > {{ tested_load() }}
         group by load_id, file_name
     ),
 

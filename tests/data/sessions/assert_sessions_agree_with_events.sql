@@ -1,21 +1,17 @@
 -- Sessions are not computed again from all events at each build: new events are added to what a
 -- session knows. A build that missed a load, or kept sessions of rows that were taken back, would
--- go unseen: every row would look right. What the newest loads brought or took back is what can
--- have gone wrong since this was last asked.
+-- go unseen: every row would look right. What loads brought or took back since the last green build
+-- is what can have gone wrong.
 with
-
-ledger as (
-    select max(load_id) - 10 as last_old_load from {{ source('meta', 'loads') }}
-),
 
 sessions as (
     select * from {{ ref('fct_sessions') }}
 ),
 
-newest_events as (
+new_events as (
     select *
     from {{ ref('stg_sessions__events') }}
-    where _load_id > (select ledger.last_old_load from ledger)
+    where _load_id > {{ tested_load() }}
 ),
 
 events_by_session as (
@@ -25,14 +21,14 @@ events_by_session as (
         max(occurred_at) filter (where event_type = 'end') as last_ended_at,
         min(_loaded_at) as first_loaded_at,
         max(_loaded_at) as last_loaded_at
-    from newest_events
+    from new_events
     group by session_id
 ),
 
 sessions_taken_back as (
     select distinct session_id
     from lake.replaced.session_events
-    where _replaced_by > (select ledger.last_old_load from ledger)
+    where _replaced_by > {{ tested_load() }}
 ),
 
 -- Without an event there is no session.
