@@ -103,6 +103,14 @@ def test_failed_test_is_named_with_its_file_and_what_it_said(house: Settings) ->
     assert "Traceback" not in said
 
 
+def test_rows_of_raw_that_a_green_build_has_tested_are_not_tested_again(house: Settings) -> None:
+    broken = houses.add_events(house, ONE_BROKEN_EVENT)
+    events = ["source:raw.session_events"]
+    assert not run_build(house, select=events, tested_load=broken - 1).is_green
+    assert run_build(house, select=events, tested_load=broken).is_green
+    assert not run_build(house, select=events).is_green
+
+
 def test_broken_model_is_named_with_its_file_and_the_error(editable_house: Settings) -> None:
     model = editable_house.project / "models" / "marts" / "sessions" / "rpt_sessions_by_country.sql"
     model.write_text("select no_such_column from {{ ref('int_sessions__country_days') }}")
