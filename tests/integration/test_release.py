@@ -27,9 +27,13 @@ from boathouse.release import (
 )
 from boathouse.settings import Settings
 
+REST_OF_SESSION = (
+    "false as is_completed, false as has_clock_skew, date '2016-12-02' as session_date, "
+    "now()::timestamp as first_loaded_at, now()::timestamp as last_loaded_at"
+)
 ADD_SESSION = (
     "insert into lake.marts.fct_sessions by name select 'n' || {0} as session_id, 'p1' as "
-    "player_id, false as is_completed, false as has_clock_skew, date '2016-12-02' as session_date"
+    f"player_id, {REST_OF_SESSION}"
 )
 SESSIONS = "select count(*) from marts.fct_sessions"
 
@@ -329,7 +333,11 @@ def test_rows_changed_in_part_of_a_key_are_not_missed(house: Settings) -> None:
 
 
 def test_row_without_a_key_is_changed_like_any_other(house: Settings) -> None:
-    houses.execute(house, "insert into lake.marts.fct_sessions (player_id) values ('p1')")
+    houses.execute(
+        house,
+        "alter table lake.marts.fct_sessions alter column session_id drop not null",
+        f"insert into lake.marts.fct_sessions by name select 'p1' as player_id, {REST_OF_SESSION}",
+    )
     release(house)
     houses.execute(
         house, "update lake.marts.fct_sessions set player_id = 'p2' where session_id is null"
@@ -392,7 +400,7 @@ def random_changes(settings: Settings, chance: random.Random) -> None:
         (
             "insert into lake.marts.fct_sessions by name "
             f"select 'x' || lpad((range + {new})::varchar, 10, '0') as session_id, 'p' as "
-            f"player_id from range({chance.randrange(30)})",
+            f"player_id, {REST_OF_SESSION} from range({chance.randrange(30)})",
         ),
         (f"update lake.marts.dim_players set total_seconds = {new} where player_id = 'p1'",),
         ("create or replace table lake.marts.dim_players as from lake.marts.dim_players",),
@@ -413,7 +421,7 @@ def test_releases_on_top_of_each_other_show_what_one_from_nothing_shows(
     houses.execute(
         house,
         "insert into lake.marts.fct_sessions by name select 'x' || lpad(range::varchar, 4, '0') "
-        "as session_id, 'p' as player_id from range(1000)",
+        f"as session_id, 'p' as player_id, {REST_OF_SESSION} from range(1000)",
     )
     release(house)
     ways = set()
@@ -648,7 +656,7 @@ def test_full_disk_leaves_the_release_before_and_says_so(house: Settings) -> Non
     houses.execute(
         house,
         "insert into lake.marts.fct_sessions by name select uuid()::varchar as session_id, "
-        "uuid()::varchar as player_id from range(200000)",
+        f"uuid()::varchar as player_id, {REST_OF_SESSION} from range(200000)",
     )
     process = houses.python(
         house,
