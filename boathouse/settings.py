@@ -52,6 +52,15 @@ class Settings(BaseSettings):
         default=50 * 1024 * MIB, gt=0, description="Most that one compressed file may unpack to."
     )
     releases_kept: int = Field(default=5, ge=1, description="Releases kept for rollback.")
+    keep_snapshots_days: float = Field(
+        default=7, ge=0, description="Days for which the lake can be asked as it was."
+    )
+    keep_files_hours: float = Field(
+        default=12, ge=0, description="Age at which unused files of the lake are deleted."
+    )
+    keep_logs_days: float = Field(
+        default=30, ge=0, description="Days for which logs and old builds' results are kept."
+    )
 
     @field_validator("project", "home")
     @classmethod
