@@ -19,27 +19,23 @@ def copy_catalog(source: Path, target: Path) -> None:
     """Copy the catalogue as of one instant.
 
     Raises:
-        LakeError: it cannot be read, or the copy is damaged.
+        LakeError: it cannot be read, or is damaged.
     """
-    _in_another_process("copy", source, target)
-    problem = check_catalog(target)
+    problem = _in_another_process("copy", source, target) or check_catalog(target)
     if problem:
         raise LakeError(
-            f"The lake's catalogue {source} is damaged: {problem}",
+            f"The lake's catalogue {source} is damaged, or cannot be read: {problem}",
             hint="`boathouse doctor` says more; `boathouse restore` puts an earlier backup back.",
         )
 
 
 def check_catalog(path: Path) -> str:
     """Return what SQLite's own check finds wrong with a catalogue, empty when it is whole."""
-    try:
-        found = _in_another_process("check", path)
-    except LakeError as error:
-        return error.message
-    return "" if found == "ok" else found
+    return _in_another_process("check", path)
 
 
 def _in_another_process(task: str, *paths: Path) -> str:
+    """Return what went wrong, or nothing."""
     done = subprocess.run(
         [sys.executable, "-m", __name__, task, *map(str, paths)],
         capture_output=True,
@@ -47,11 +43,7 @@ def _in_another_process(task: str, *paths: Path) -> str:
         check=False,
     )
     if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise LakeError(
-            f"The lake's catalogue {paths[0]} cannot be read: {said}",
-            hint="`boathouse doctor` says more; `boathouse restore` puts an earlier backup back.",
-        )
+        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     return done.stdout.strip()
 
 
@@ -62,7 +54,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _check(path: Path) -> None:
     with closing(_open(path)) as con:
-        print("; ".join(row for (row,) in con.execute("pragma integrity_check(5)")))
+        found = [row for (row,) in con.execute("pragma integrity_check(5)")]
+    print("; ".join(line for line in found if line != "ok"))
 
 
 def _open(path: Path) -> sqlite3.Connection:
