@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from email.message import EmailMessage
 
 from boathouse.build.report import BuildReport, NodeResult
@@ -125,9 +125,18 @@ def send(
     What is likely to pass (no connection, a busy server) is tried again after a pause that grows.
     One channel does not wait for the success of another. Raises nothing.
     """
-    return tuple(
+    sent = [
         _with_retries(channel, deliver, pause) for channel, deliver in _channels(settings, alert)
-    )
+    ]
+    return tuple(replace(each, error=_without_secrets(each.error, settings)) for each in sent)
+
+
+def _without_secrets(text: str, settings: Settings) -> str:
+    webhook = settings.alert_webhook.get_secret_value() if settings.alert_webhook else ""
+    path = urllib.parse.urlsplit(webhook).path.strip("/")
+    for secret in (webhook, path, settings.smtp_password.get_secret_value()):
+        text = text.replace(secret, "…") if secret else text
+    return text
 
 
 def _channels(settings: Settings, alert: Alert) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -159,7 +168,7 @@ def _with_retries(
         attempt, seconds = attempt + 1, seconds * 2
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The other side will not take it, however often it is asked."""
 
 
@@ -170,7 +179,7 @@ def _post(settings: Settings, alert: Alert) -> None:
     # Only the host is ever told: the rest of a webhook's address is its password.
     host = parts.hostname or "?"
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _Refused("BOATHOUSE_ALERT_WEBHOOK is no http:// or https:// address")
+        raise _RefusedError("BOATHOUSE_ALERT_WEBHOOK is no http:// or https:// address")
     body = json.dumps({"text": alert.text, **asdict(alert)}).encode()
     request = urllib.request.Request(
         address, body, {"Content-Type": "application/json", "User-Agent": "boathouse"}
@@ -183,7 +192,7 @@ def _post(settings: Settings, alert: Alert) -> None:
         told = f"{host} answered {error.code} {error.reason}"
         if error.code >= 500 or error.code in _TRANSIENT_STATUS:
             raise _TransientError(told) from None
-        raise _Refused(told) from None
+        raise _RefusedError(told) from None
     except urllib.error.URLError as error:
         raise _TransientError(f"{host} cannot be reached: {error.reason}") from None
     except OSError as error:
@@ -217,15 +226,15 @@ def _mail(settings: Settings, alert: Alert) -> None:
     except smtplib.SMTPResponseException as error:
         raise _judged((error.smtp_code, error.smtp_error)) from None
     except smtplib.SMTPNotSupportedError as error:
-        raise _Refused(
+        raise _RefusedError(
             f"{settings.smtp_host} cannot do what was asked ({error}); see BOATHOUSE_SMTP_SECURITY"
         ) from None
     except (smtplib.SMTPServerDisconnected, OSError) as error:
         if isinstance(error, ssl.SSLCertVerificationError):
-            raise _Refused(f"{settings.smtp_host}: {error}") from None
+            raise _RefusedError(f"{settings.smtp_host}: {error}") from None
         raise _TransientError(f"{settings.smtp_host} cannot be reached: {error}") from None
     if refused:
-        raise _Refused(f"{settings.smtp_host} does not take mail for {', '.join(refused)}")
+        raise _RefusedError(f"{settings.smtp_host} does not take mail for {', '.join(refused)}")
 
 
 def _connected(settings: Settings) -> smtplib.SMTP:
@@ -247,7 +256,7 @@ def _judged(answer: tuple[int, bytes | str]) -> Exception:
     code, said = answer
     text = said.decode(errors="replace") if isinstance(said, bytes) else said
     told = f"the mail server answered {code} {text}"
-    return _TransientError(told) if 400 <= code < 500 else _Refused(told)
+    return _TransientError(told) if 400 <= code < 500 else _RefusedError(told)
 
 
 class Alarm:
@@ -255,15 +264,15 @@ class Alarm:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[str] = set()
 
     def tell(self, failure: BuildReport | BoathouseError, **about: str) -> list[AlertError]:
         """Send the alert for a failure, unless that was done; return what could not be sent."""
         alert = alert_for(failure, settings=self._settings, **about)
-        key = (alert.where, alert.what)
-        if key in self._told:
+        what = alert.where or alert.what  # of the same tests, the rows may differ each time
+        if what in self._told:
             return []
-        self._told.add(key)
+        self._told.add(what)
         return not_sent(send(self._settings, alert))
 
     def clear(self) -> None:
