@@ -162,6 +162,8 @@ def _with_retries(
         except _TransientError as error:
             if attempt == ATTEMPTS:
                 return Sent(channel, attempt, str(error))
+        except _RefusedError as error:
+            return Sent(channel, attempt, str(error))
         except Exception as error:  # whatever it is, the run goes on
             return Sent(channel, attempt, f"{type(error).__name__}: {error}")
         pause(seconds)
