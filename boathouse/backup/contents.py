@@ -119,6 +119,11 @@ class Sink:
             self._tar.addfile(member, hashing)
         self.files[name] = Item(hashing.size, hashing.hexdigest, mtime_ns)
 
+    def drop(self, name: str) -> None:
+        """Take a file out of the list, if it is there; in a tar file it is skipped then."""
+        if self.files.pop(name, None) is not None and self._folder is not None:
+            (self._folder / name).unlink()
+
 
 class _Hashing:
     """Reads a file and knows size and checksum of what was read."""

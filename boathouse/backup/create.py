@@ -27,6 +27,7 @@ from boathouse.backup.contents import CATALOG, LAKE, LIST, BackupError, Contents
 from boathouse.checkpoints import reached
 from boathouse.errors import LakeError, UsageError
 from boathouse.ingest.deliveries import is_open_for_writing
+from boathouse.ingest.disposal import reason_path
 from boathouse.lake import Lake
 from boathouse.maintain.removal import files_lock
 from boathouse.release.files import current_id, kept_ids, kept_path
@@ -82,7 +83,6 @@ def backup(settings: Settings, target: Path | None = None) -> BackupReport:
         shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         contents = _write(settings, part, path)
     os.sync()  # thousands of files are on the disk sooner than one after the other
-    reached("backup:written")
     part.rename(path)
     os.sync()
     return BackupReport(
@@ -138,18 +138,18 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
         _add_tree(writing, settings.home_folder, settings.rejected)
         _add_landing(writing, settings)
         _add_if_there(writing, BUILT, settings.home_folder / BUILT)
-        reached("backup:before-catalog")
         copied = Path(work) / CATALOG
         copy_catalog(Path(settings.catalog_uri.removeprefix("sqlite:")), copied)
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         of_copy = settings.model_copy(update={"catalog": f"sqlite:{copied}"})
         with lake.connect(of_copy, read_only=True) as opened:
-            snapshot, last_load = opened.current_snapshot(), _last_load(opened)
+            snapshot, ledger = opened.current_snapshot(), _ledger(opened)
             wanted = lake_files.referenced(opened, settings)
         reached("backup:catalog-copied")
         _add_lake(writing, settings, wanted)
-        _add_archive(writing, settings, last_load)
+        _add_archive(writing, settings, max((load_id for load_id, *_ in ledger), default=0))
         _add_tree(writing, settings.home_folder, settings.rejected)
+        _drop_moved(writing, settings, ledger)
         for release_id, file in releases.items():
             writing.add(f"releases/{release_id}.duckdb", file)
         _add_if_there(writing, CATALOG, copied)
@@ -174,10 +174,36 @@ def _releases(settings: Settings, held: ExitStack) -> tuple[dict[int, BinaryIO],
     return found, current
 
 
-def _last_load(opened: Lake) -> int:
+def _ledger(opened: Lake) -> list[tuple[int, str, str, str, str]]:
+    """Return load, source, name, checksum and status of every file that was loaded or refused."""
     if not has_meta(opened):
-        return 0
-    return int(opened.value("select coalesce(max(load_id), 0) from lake.meta.loads"))
+        return []
+    return opened.rows(
+        "select load_id, source, file_name, file_sha256, status from lake.meta.loads order by all"
+    )
+
+
+def _drop_moved(
+    writing: Sink, settings: Settings, ledger: list[tuple[int, str, str, str, str]]
+) -> None:
+    """Leave out what was copied from where it waited, and moved on before the catalogue was copied.
+
+    It is in the backup where it went; waiting as well, it would count as delivered twice.
+    """
+    seen = {(source, name, sha256): status for _, source, name, sha256, status in ledger}
+    for name, item in list(writing.files.items()):
+        place, _, rest = name.partition("/")
+        source, _, file = rest.partition("/")
+        status = seen.get((source, file, item.sha256))
+        is_done = {
+            "landing": status is not None,
+            "rejected": status is not None and status != "rejected",
+        }
+        if is_done.get(place) and not (settings.home_folder / name).exists():
+            writing.drop(name)
+            if place == "rejected":
+                reason = reason_path(settings.home_folder / name)
+                writing.drop(reason.relative_to(settings.home_folder).as_posix())
 
 
 def _add_lake(writing: Sink, settings: Settings, wanted: list[lake_files.LakeFile]) -> None:

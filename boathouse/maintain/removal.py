@@ -67,7 +67,6 @@ def _remove(lake: Lake, settings: Settings, dry_run: bool) -> Removed:
     require_unused([*unused, *orphans], lake_files.referenced(lake, settings))
     size = sum(_size(path) for path in {*unused, *orphans})
     if not dry_run:
-        reached("maintain:before-removal")
         if unused:
             _ask(lake, settings, "ducklake_cleanup_old_files")
         reached("maintain:unused-removed")

@@ -92,10 +92,8 @@ class _Maintenance:
             reached("maintain:flushed")
             with self._step("compact"):
                 crowd = compact(self._lake)
-            reached("maintain:compacted")
             with self._step("prune"):
                 prune(self._lake, pruned)
-            reached("maintain:pruned")
             with self._step("expire"):
                 expire(self._lake, expired)
             reached("maintain:expired")

@@ -23,7 +23,7 @@ from boathouse.maintain.removal import files_lock, require_unused
 from boathouse.release import list_releases, release
 from boathouse.settings import Settings
 
-CHECKPOINTS = ("maintain:flushed", "maintain:pruned", "maintain:expired", "maintain:unused-removed")
+CHECKPOINTS = ("maintain:flushed", "maintain:expired", "maintain:unused-removed")
 NO_TESTS = ("resource_type:test", "resource_type:unit_test")
 AT_ONCE = {"keep_snapshots_days": 0, "keep_files_hours": 0}
 
@@ -183,8 +183,9 @@ def test_every_checkpoint_is_one() -> None:
 
 
 def test_row_that_vanishes_from_a_kept_snapshot_is_noticed(yard: Yard) -> None:
+    kept = snapshots(yard.settings)
     with lake.connect(yard.settings) as opened:
-        before = count(opened, states(opened, snapshots(yard.settings)))
+        before = count(opened, states(opened, kept))
         require_same(before, before)
     with closing(sqlite3.connect(yard.settings.home_folder / "catalog.sqlite")) as con, con:
         con.execute(
@@ -198,9 +199,10 @@ def test_row_that_vanishes_from_a_kept_snapshot_is_noticed(yard: Yard) -> None:
 
 
 def test_states_are_thinned_at_even_distances_with_both_ends(yard: Yard) -> None:
+    kept = snapshots(yard.settings)
     with lake.connect(yard.settings, read_only=True) as opened:
-        every = states(opened, snapshots(yard.settings))
-        some = states(opened, snapshots(yard.settings), most=len(every) // 3)
+        every = states(opened, kept)
+        some = states(opened, kept, most=len(every) // 3)
     assert set(some) < set(every)
     raw = [state for state in every if (state.schema, state.table) == ("raw", "things")]
     assert {min(raw), max(raw)} <= set(some)
