@@ -209,13 +209,16 @@ def test_states_are_thinned_at_even_distances_with_both_ends(yard: Yard) -> None
     assert len(raw) >= 4
 
 
-def test_damaged_file_stops_maintenance_before_anything_is_deleted(yard: Yard) -> None:
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_damaged_file_stops_maintenance_before_anything_is_deleted(
+    yard: Yard, dry_run: bool
+) -> None:
     victim = Path(max(in_catalog(yard.settings)))
     victim.write_bytes(victim.read_bytes()[:-1])
     orphan = Path(yard.settings.data_path, "raw", "orphan.parquet")
     orphan.write_text("left behind")
     with pytest.raises(LakeError, match=victim.name):
-        maintain(yard.settings)
+        maintain(yard.settings, dry_run=dry_run)
     assert orphan.exists()
 
 
