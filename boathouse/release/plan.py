@@ -19,8 +19,8 @@ _ROW_CHANGES = frozenset(
     {"tables_inserted_into", "tables_deleted_from", "inlined_insert", "inlined_delete"}
 )
 # Rows stay the same; but the feed may tell each of them as changed, or no longer tell a delete.
-_COMPACTIONS = frozenset({"merge_adjacent", "rewrite_delete"})
-_TOLD = _ROW_CHANGES | _COMPACTIONS | {"flushed_inlined"}
+_COMPACTIONS = frozenset({"merge_adjacent", "rewrite_delete", "flushed_inlined"})
+_TOLD = _ROW_CHANGES | _COMPACTIONS
 # A table that had no more rows than this is held in memory while it is compared.
 _FEW_ROWS = 200_000
 

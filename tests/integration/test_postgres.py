@@ -118,3 +118,17 @@ def test_address_that_nobody_answers_is_an_error_with_a_hint_and_without_the_pas
         said = lost.boathouse(*command, code=1).stderr
         assert "BOATHOUSE_CATALOG" in said
         assert "open-sesame" not in said
+
+
+def test_maintenance_works_on_a_shared_catalogue(machines: tuple[House, House]) -> None:
+    one, two = machines
+    query = "select count(*) as n from raw.purchases"
+    before = two.json("sql", "--lake", query)
+    at_once = {"BOATHOUSE_KEEP_SNAPSHOTS_DAYS": "0", "BOATHOUSE_KEEP_FILES_HOURS": "0"}
+    careful = House(one.project, one.home, {**one.environment, **at_once})
+    done = careful.json("maintain")
+    assert done["snapshots_expired"] > 0 and done["counts_compared"] > 0
+    assert careful.json("maintain")["snapshots_expired"] == 0
+    assert two.json("sql", "--lake", query) == before
+    assert "pg_dump" in one.boathouse("backup", code=2).stderr
+    assert one.json("doctor")["findings"]
