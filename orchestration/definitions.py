@@ -1,0 +1,49 @@
+"""The code location: everything that Dagster shows and runs."""
+
+from dagster import AssetKey, AssetsDefinition, AssetSpec, Definitions, in_process_executor
+
+from boathouse.settings import Settings
+from orchestration.days import day_partitions, day_sources, day_specs
+from orchestration.jobs import asset_jobs, calendar_schedules, day_jobs, what_follows
+from orchestration.landing import landing_sensor
+from orchestration.marts import mart_assets
+from orchestration.project import Project, load_project
+from orchestration.releasing import release_asset, rollback_job
+from orchestration.sources import source_assets
+from orchestration.translator import Translator
+
+
+def build_definitions(project: Project) -> Definitions:
+    """Return all definitions of a project."""
+    translator = Translator()
+    models = mart_assets(project, translator)
+    marts = [key for key in models.keys if key.path[0] == "marts"]
+    assets = [*source_assets(project, translator), models, release_asset(project, marts)]
+    partitions = {
+        contract.source: day_partitions(project, contract) for contract in day_sources(project)
+    }
+    specs = day_specs(project, partitions)
+    return Definitions(
+        assets=[*assets, *specs],
+        jobs=[
+            *asset_jobs(project),
+            *day_jobs(project, translator, partitions),
+            rollback_job(project),
+        ],
+        schedules=calendar_schedules(project),
+        sensors=[landing_sensor(project, _touched(project, assets))],
+        executor=in_process_executor,
+    )
+
+
+def _touched(
+    project: Project, assets: list[AssetsDefinition | AssetSpec]
+) -> dict[str, set[AssetKey]]:
+    """Return for each source the assets that follow from it, itself included."""
+    return {
+        source: what_follows([source]).resolve([each for each in assets])
+        for source in project.contracts
+    }
+
+
+defs = build_definitions(load_project(Settings()))
