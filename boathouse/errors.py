@@ -3,6 +3,11 @@
 Anything else that reaches the command line is a defect of Boathouse itself.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from boathouse.build.report import BuildReport
+
 
 class BoathouseError(Exception):
     """Base of all expected errors: a message (what and where) and a hint (what to do)."""
@@ -46,7 +51,17 @@ class LakeBusyError(LakeError):
 
 
 class BuildError(BoathouseError):
-    """dbt could not run, or a model or test failed."""
+    """dbt could not run, or a model or test failed; `report` is then that of the build."""
+
+    def __init__(
+        self, message: str, *, hint: str = "", report: "BuildReport | None" = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.report = report
+
+
+class AlertError(BoathouseError):
+    """An alert could not be sent on one of its channels."""
 
 
 class ReleaseError(BoathouseError):

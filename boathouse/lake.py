@@ -190,13 +190,15 @@ def exists(settings: Settings) -> bool:
     return Path(settings.catalog_uri.removeprefix("sqlite:")).exists()
 
 
-def _prepare(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+def _prepare(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool) -> None:
     extensions.load(con, "ducklake", "sqlite" if settings.postgres is None else "postgres")
     if settings.data_path.startswith("s3://"):
         extensions.load(con, "httpfs")
         con.execute("create or replace secret boathouse (type s3, provider config)")
     con.execute("set timezone = 'UTC'")
     con.execute("set preserve_insertion_order = true")
+    if read_only:
+        return
     if "://" not in settings.data_path:
         Path(settings.data_path).mkdir(parents=True, exist_ok=True)
     settings.home_folder.mkdir(parents=True, exist_ok=True)
@@ -251,14 +253,14 @@ def attach(
     version: int | None = None,
     as_of: datetime | None = None,
 ) -> Lake:
-    """Attach the lake to a connection that somebody else opened, and make its folders.
+    """Attach the lake to a connection that somebody else opened; to write, make its folders.
 
     A catalogue that another process is just making is tried again.
 
     Raises:
         LakeError: the catalogue cannot be opened.
     """
-    _prepare(con, settings)
+    _prepare(con, settings, read_only=read_only)
     statement = _attach_statement(settings, read_only=read_only, version=version, as_of=as_of)
     pause = FIRST_PAUSE_SECONDS
     for attempt in range(RETRIES + 1):

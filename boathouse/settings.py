@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from boathouse.errors import UsageError
@@ -52,6 +53,26 @@ class Settings(BaseSettings):
         default=50 * 1024 * MIB, gt=0, description="Most that one compressed file may unpack to."
     )
     releases_kept: int = Field(default=5, ge=1, description="Releases kept for rollback.")
+    keep_snapshots_days: float = Field(
+        default=7, ge=0, description="Days for which the lake can be asked as it was."
+    )
+    keep_files_hours: float = Field(
+        default=12, ge=0, description="Age at which unused files of the lake are deleted."
+    )
+    keep_logs_days: float = Field(
+        default=30, ge=0, description="Days for which logs and old builds' results are kept."
+    )
+    alert_webhook: SecretStr | None = Field(default=None, description="Where alerts are posted.")
+    alert_email_to: str = Field(default="", description="Addresses, with commas between them.")
+    alert_email_from: str = Field(default="boathouse@localhost")
+    alert_link: str = Field(default="", description="Start of the links in alerts.")
+    smtp_host: str = Field(default="localhost")
+    smtp_port: int = Field(default=0, ge=0, le=65535, description="0: as usual for the security.")
+    smtp_user: str = Field(default="")
+    smtp_password: SecretStr = Field(default=SecretStr(""))
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="How the way to the mail server is kept private."
+    )
 
     @field_validator("project", "home")
     @classmethod

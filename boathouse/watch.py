@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 from boathouse import pipeline
+from boathouse.alerts import Alarm
 from boathouse.build import Manifest, prepare_manifest
 from boathouse.contracts import load_contracts
 from boathouse.errors import BoathouseError
@@ -22,8 +23,10 @@ def watch(
     """Look into landing every `interval` seconds and run the main job when files wait.
 
     Returns when `stop` is set. A run that fails is told through `on_error` and tried again
-    when the next files arrive; what it loaded stays loaded.
+    when the next files arrive; what it loaded stays loaded. Each distinct failure is also sent
+    as an alert, once until a run has gone well again.
     """
+    alarm = Alarm(settings)
     manifest: Manifest | None = None
     parsed_project = ""
     is_first = True
@@ -36,7 +39,11 @@ def watch(
                 is_first = False
                 if project != parsed_project:
                     manifest, parsed_project = prepare_manifest(settings), project
-                on_run(pipeline.run(settings, command="boathouse watch", manifest=manifest))
+                report = pipeline.run(settings, command="boathouse watch", manifest=manifest)
+                alarm.clear()
+                on_run(report)
         except BoathouseError as error:
             on_error(error)
+            for unsent in alarm.tell(error, title="Boathouse: a run failed"):
+                on_error(unsent)
         stop.wait(interval)

@@ -42,6 +42,7 @@ class NodeResult:
     seconds: float
     message: str
     path: Path  # of the file to look at, relative to the project
+    failures: int | None = None  # offending rows, of a test that ran
 
     @property
     def is_green(self) -> bool:
@@ -107,4 +108,5 @@ class BuildReport:
             f"Build {self.build_id}: {len(failed)} of {len(self.results)} nodes failed{also}:\n"
             + "\n".join(lines),
             hint=f"Mend the files named above and run it again. The SQL that ran: {self.compiled}",
+            report=self,
         )

@@ -185,4 +185,5 @@ def _result(result: Any) -> NodeResult:
         seconds=result.execution_time,
         message=result.message or "",
         path=Path(node.original_file_path),
+        failures=result.failures,
     )

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from boathouse.cli.options import Debug, Json, print_json, progress
+from boathouse.cli.options import read_settings as _settings
 
 app = typer.Typer(
     help="Boathouse: raw files in, tested marts out, in a warehouse that you own.",
@@ -27,23 +28,6 @@ app.add_typer(simulate_app, name="simulate")
 
 EXIT_REJECTS = 3
 Source = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
-
-
-def _settings() -> Any:
-    from pydantic import ValidationError
-
-    from boathouse.errors import UsageError
-    from boathouse.settings import Settings
-
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        raise UsageError(
-            f"BOATHOUSE_{name} is {first.get('input')!r}: {first['msg']}.",
-            hint="Mend it in the environment or in .env.",
-        ) from None
 
 
 def _contracts(settings: Any) -> Any:

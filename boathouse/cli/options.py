@@ -42,6 +42,24 @@ Debug = Annotated[
 ]
 
 
+def read_settings() -> Any:
+    """Return the settings of the environment; a bad one is wrong usage."""
+    from pydantic import ValidationError
+
+    from boathouse.errors import UsageError
+    from boathouse.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise UsageError(
+            f"BOATHOUSE_{name} is {first.get('input')!r}: {first['msg']}.",
+            hint="Mend it in the environment or in .env.",
+        ) from None
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON; times in ISO, UTC."""
     print(json_module.dumps(value, default=_plain, ensure_ascii=False, indent=2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from shlex import quote
@@ -15,9 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:  # the core is imported by the command that needs it: starting stays quick
+    from boathouse.backup import BackupReport, RestoreReport
     from boathouse.build import BuildReport
+    from boathouse.doctor import Diagnosis
     from boathouse.ingest.quarantine import Quarantine
     from boathouse.ingest.report import LoadReport
+    from boathouse.maintain import MaintenanceReport
     from boathouse.pipeline import RunReport
     from boathouse.release import ReleaseInfo, ReleaseReport
     from boathouse.scaffold import Scaffold
@@ -265,3 +268,60 @@ def releases(kept: Iterable[ReleaseInfo]) -> None:
             f"{item.size_bytes / 1e6:,.1f}",
         )
     console.print(table)
+
+
+def maintenance(report: MaintenanceReport) -> None:
+    """Print what maintenance did, or would do."""
+    console.print("This would be done:" if report.dry_run else "Done:")
+    _counted("rows moved from the catalogue into files", report.flushed)
+    console.print(f"  {_plural(len(report.compacted), 'table')} with many small files merged")
+    _counted("rows deleted that nobody needs any more", report.pruned)
+    console.print(
+        f"  {_plural(report.snapshots_expired, 'snapshot')} expired, {report.snapshots_kept:,} kept"
+    )
+    console.print(
+        f"  {_plural(report.files_removed, 'unused file')} and "
+        f"{_plural(len(report.orphans_removed), 'orphan')} deleted "
+        f"({report.bytes_freed / 1e6:,.1f} MB)"
+    )
+    _lines("Left behind by killed processes, or old:", report.leftovers_removed)
+    if report.postponed:
+        console.print(report.postponed)
+    if not report.dry_run:
+        console.print(
+            f"Counted {report.counts_compared:,} tables at snapshots before and after: no change "
+            f"({sum(report.seconds.values()):.1f} s)."
+        )
+
+
+def _counted(what: str, rows: Mapping[str, int]) -> None:
+    tables = f" of {_plural(len(rows), 'table')}" if rows else ""
+    console.print(f"  {sum(rows.values()):,} {what}{tables}")
+
+
+def backup(report: BackupReport) -> None:
+    """Print what a backup holds."""
+    console.print(
+        f"Backup: {report.path} ({_plural(report.files, 'file')}, {report.bytes / 1e6:,.1f} MB, "
+        f"lake snapshot {report.lake_snapshot}, {report.seconds:.1f} s)"
+    )
+
+
+def restored(report: RestoreReport) -> None:
+    """Print what was restored."""
+    console.print(
+        f"Restored: {report.home} as of {report.made_at} ({_plural(report.files, 'file')}, "
+        f"lake snapshot {report.lake_snapshot}, {report.seconds:.1f} s)"
+    )
+    if report.set_aside:
+        console.print(f"What was there before is in {report.set_aside}.")
+
+
+def diagnosis(found: Diagnosis) -> None:
+    """Print what the doctor found."""
+    marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "bold red")}
+    for finding in found.findings:
+        mark, style = marks[finding.level]
+        console.print(Text(f"{mark} ", style=style) + Text(f"{finding.area}: {finding.what}"))
+        if finding.to_do:
+            console.print(Text(f"  → {finding.to_do}", style="dim"))

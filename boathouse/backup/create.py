@@ -1,0 +1,231 @@
+"""Making a backup while others go on working.
+
+The order decides what is in it. What comes before the catalogue may be a little older than it,
+and what comes after a little newer; either way the next run mends it as it mends a kill:
+
+1. rejected files and landing, the note of what was built, and the releases (held open);
+2. the catalogue as of one instant: this is the instant of the backup;
+3. the lake's files it refers to, which are never changed and, while the backup holds them, never
+   deleted; the archive up to its last load; files rejected meanwhile.
+"""
+
+import os
+import shutil
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+import duckdb
+
+from boathouse import __version__, lake, lake_files
+from boathouse.backup.catalog_copy import copy_catalog
+from boathouse.backup.contents import CATALOG, LAKE, LIST, BackupError, Contents, Sink, is_tar, sink
+from boathouse.checkpoints import reached
+from boathouse.errors import LakeError, UsageError
+from boathouse.ingest.deliveries import is_open_for_writing
+from boathouse.lake import Lake
+from boathouse.maintain.removal import files_lock
+from boathouse.release.files import current_id, kept_ids, kept_path
+from boathouse.settings import Settings
+from boathouse.status import has_meta
+
+BUILT = "dbt/built.json"
+BACKUPS = "backups"
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class BackupReport:
+    """A backup that was made."""
+
+    path: Path
+    made_at: str  # ISO, UTC
+    lake_snapshot: int
+    current_release: int | None
+    files: int
+    bytes: int  # of the files in it, unpacked
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return asdict(self)
+
+
+def backup(settings: Settings, target: Path | None = None) -> BackupReport:
+    """Write all that is needed to go on as before into a folder or a tar file; return what it is.
+
+    It takes no writer lock, so that a build may run meanwhile. It is written beside `target` and
+    renamed when it is complete.
+
+    Args:
+        settings: Which home.
+        target: A folder that is not there yet, or the name of a tar file; by default a folder
+            named for the time, in `backups` in the home.
+
+    Raises:
+        UsageError: `target` is there already, or the catalogue or the files are not on this
+            machine.
+        BackupError: a file that the catalogue refers to is missing or damaged.
+        LakeError: there is no lake, or its catalogue cannot be read.
+    """
+    started = time.monotonic()
+    require_local(settings, "backed up")
+    path = (target or _default(settings)).expanduser().absolute()
+    if path.exists():
+        raise UsageError(f"{path} is there already.", hint="Name a new folder or file.")
+    part = path.with_name(f".{path.name}.part")
+    with files_lock(settings):  # waits while maintenance deletes, or another backup is made
+        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+        contents = _write(settings, part, path)
+    os.sync()  # thousands of files are on the disk sooner than one after the other
+    reached("backup:written")
+    part.rename(path)
+    os.sync()
+    return BackupReport(
+        path=path,
+        made_at=contents.made_at,
+        lake_snapshot=contents.lake_snapshot,
+        current_release=contents.current_release,
+        files=len(contents.files),
+        bytes=contents.size,
+        seconds=time.monotonic() - started,
+    )
+
+
+def require_local(settings: Settings, what: str) -> None:
+    """Do nothing when catalogue and files of the lake are on this machine.
+
+    Raises:
+        UsageError: they are not; says what to use.
+    """
+    if settings.postgres is not None:
+        raise UsageError(
+            f"A catalogue in PostgreSQL cannot be {what} by Boathouse.",
+            hint="While nobody writes (`boathouse status`), dump it with `pg_dump --format=custom "
+            "--file=catalog.dump <address>` first and copy the lake's files and BOATHOUSE_HOME "
+            "after it; `pg_restore` puts the catalogue back. See docs/operations.md.",
+        )
+    if not lake_files.is_local(settings):
+        raise UsageError(
+            f"A lake in an object store ({settings.data_path}) cannot be {what} by Boathouse.",
+            hint="Copy the catalogue and BOATHOUSE_HOME, and after them the bucket, or let the "
+            "bucket keep versions. See docs/operations.md.",
+        )
+
+
+def _default(settings: Settings) -> Path:
+    return settings.home_folder / BACKUPS / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
+
+
+def _write(settings: Settings, part: Path, path: Path) -> Contents:
+    """Write everything into `part`, a folder or file that is not there yet."""
+    if not lake.exists(settings):
+        raise LakeError(
+            f"There is no lake in {settings.home_folder} yet.", hint="Run `boathouse run` first."
+        )
+    part.parent.mkdir(parents=True, exist_ok=True)
+    is_packed = not path.name.endswith(".tar")
+    with (
+        TemporaryDirectory(prefix=f"{part.name}.", dir=part.parent) as work,
+        ExitStack() as held,
+        sink(part, as_tar=is_tar(path), is_packed=is_packed) as writing,
+    ):
+        releases, current = _releases(settings, held)
+        _add_tree(writing, settings.home_folder, settings.rejected)
+        _add_landing(writing, settings)
+        _add_if_there(writing, BUILT, settings.home_folder / BUILT)
+        reached("backup:before-catalog")
+        copied = Path(work) / CATALOG
+        copy_catalog(Path(settings.catalog_uri.removeprefix("sqlite:")), copied)
+        made_at = datetime.now(UTC).isoformat(timespec="seconds")
+        of_copy = settings.model_copy(update={"catalog": f"sqlite:{copied}"})
+        with lake.connect(of_copy, read_only=True) as opened:
+            snapshot, last_load = opened.current_snapshot(), _last_load(opened)
+            wanted = lake_files.referenced(opened, settings)
+        reached("backup:catalog-copied")
+        _add_lake(writing, settings, wanted)
+        _add_archive(writing, settings, last_load)
+        _add_tree(writing, settings.home_folder, settings.rejected)
+        for release_id, file in releases.items():
+            writing.add(f"releases/{release_id}.duckdb", file)
+        _add_if_there(writing, CATALOG, copied)
+        contents = Contents(
+            made_at, snapshot, current, __version__, duckdb.__version__, dict(writing.files)
+        )
+        listed = Path(work) / LIST
+        listed.write_text(contents.to_json(), encoding="utf-8")
+        _add_if_there(writing, LIST, listed)
+    return contents
+
+
+def _releases(settings: Settings, held: ExitStack) -> tuple[dict[int, BinaryIO], int | None]:
+    """Return the kept releases, open so that they cannot go away, and which one readers see."""
+    found: dict[int, BinaryIO] = {}
+    for release_id in kept_ids(settings):
+        with suppress(FileNotFoundError):  # pruned at this moment
+            found[release_id] = held.enter_context(kept_path(settings, release_id).open("rb"))
+    current = current_id(settings)
+    if current is not None and current not in found:  # released at this moment
+        found[current] = held.enter_context(settings.warehouse.open("rb"))
+    return found, current
+
+
+def _last_load(opened: Lake) -> int:
+    if not has_meta(opened):
+        return 0
+    return int(opened.value("select coalesce(max(load_id), 0) from lake.meta.loads"))
+
+
+def _add_lake(writing: Sink, settings: Settings, wanted: list[lake_files.LakeFile]) -> None:
+    damaged = lake_files.damaged(wanted)
+    if damaged:
+        raise BackupError(
+            f"{len(damaged)} files of the lake are missing or damaged:\n  "
+            + "\n  ".join(damaged[:_SHOWN]),
+            hint="Nothing was written. `boathouse restore` puts an earlier backup back.",
+        )
+    folder = Path(settings.data_path)
+    for file in wanted:
+        with Path(file.path).open("rb") as reading:
+            writing.add(f"{LAKE}/{Path(file.path).relative_to(folder).as_posix()}", reading)
+
+
+def _add_archive(writing: Sink, settings: Settings, last_load: int) -> None:
+    """Add the originals of all loads that the copied catalogue knows."""
+    for folder in sorted(settings.archive.glob("*/*")):
+        if folder.name.isdecimal() and int(folder.name) <= last_load:
+            _add_tree(writing, settings.home_folder, folder)
+
+
+def _add_landing(writing: Sink, settings: Settings) -> None:
+    """Add what was delivered whole; what somebody still writes has not been delivered yet."""
+    settled_ns = time.time_ns() - int(settings.settle_seconds * 1e9)
+    for path in _files(settings.landing):
+        with suppress(FileNotFoundError), path.open("rb") as reading:
+            is_young = path.stat().st_mtime_ns > settled_ns
+            if not is_young and not is_open_for_writing(reading.fileno()):
+                writing.add(path.relative_to(settings.home_folder).as_posix(), reading)
+
+
+def _add_tree(writing: Sink, home: Path, folder: Path) -> None:
+    """Add the files of a folder that are not in the backup as they are."""
+    for path in _files(folder):
+        name = path.relative_to(home).as_posix()
+        with suppress(FileNotFoundError), path.open("rb") as reading:
+            known, now = writing.files.get(name), os.fstat(reading.fileno())
+            if known is None or (known.size, known.mtime_ns) != (now.st_size, now.st_mtime_ns):
+                writing.add(name, reading)
+
+
+def _add_if_there(writing: Sink, name: str, path: Path) -> None:
+    with suppress(FileNotFoundError), path.open("rb") as reading:
+        writing.add(name, reading)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the regular files below a folder; links are never followed."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

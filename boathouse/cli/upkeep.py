@@ -1,0 +1,79 @@
+"""The commands that keep a warehouse in order; what they do is in the core."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from boathouse.cli.commands import app
+from boathouse.cli.options import Debug, Json, print_json, read_settings
+
+
+@app.command(epilog="Example: `boathouse maintain --dry-run`")
+def maintain(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Keep the lake small and quick: merge files, expire snapshots, delete what is not used."""
+    from boathouse.cli import show
+    from boathouse.maintain import maintain as keep_in_order
+
+    report = keep_in_order(read_settings(), dry_run=dry_run)
+    print_json(report.as_dict()) if json else show.maintenance(report)
+
+
+@app.command(epilog="Example: `boathouse backup /mnt/backups/monday.tar.gz`")
+def backup(
+    target: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE_OR_FOLDER]",
+            help="A new folder, or a new .tar, .tar.gz or .tgz [default: a folder in backups/].",
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Copy all that is needed to go on as before; a build may run meanwhile."""
+    from boathouse.backup import backup as make
+    from boathouse.cli import show
+
+    report = make(read_settings(), target)
+    print_json(report.as_dict()) if json else show.backup(report)
+
+
+@app.command(epilog="Example: `boathouse restore /mnt/backups/monday.tar.gz --into data-of-monday`")
+def restore(
+    source: Annotated[
+        Path, typer.Argument(metavar="FROM", help="What `boathouse backup` has written.")
+    ],
+    into: Annotated[
+        Path | None, typer.Option("--into", help="The home to make [default: BOATHOUSE_HOME].")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Set a home with data aside.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a home of a backup, after checking every file."""
+    from boathouse.backup import restore as bring_back
+    from boathouse.cli import show
+
+    report = bring_back(read_settings(), source, into=into, overwrite=overwrite)
+    print_json(report.as_dict()) if json else show.restored(report)
+
+
+@app.command(epilog="Example: `boathouse doctor --json`")
+def doctor(json: Json = False, debug: Debug = False) -> None:
+    """Say what is wrong with the warehouse and what to do; changes nothing."""
+    from boathouse.cli import show
+    from boathouse.doctor import diagnose
+
+    found = diagnose(read_settings())
+    print_json(found.as_dict()) if json else show.diagnosis(found)
+    if not found.is_well:
+        raise typer.Exit(1)

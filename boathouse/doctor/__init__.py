@@ -1,0 +1,49 @@
+"""One look at the health of a warehouse: what is wrong with it, and what to do.
+
+Changes nothing, takes no lock, and works on a home that is missing, empty or damaged.
+"""
+
+from collections.abc import Iterator
+
+import duckdb
+
+from boathouse import lake
+from boathouse.doctor import home_checks, lake_checks
+from boathouse.doctor.findings import Diagnosis, Finding, Level, found
+from boathouse.errors import LakeError
+from boathouse.settings import Settings
+
+__all__ = ["Diagnosis", "Finding", "Level", "diagnose"]
+
+
+def diagnose(settings: Settings) -> Diagnosis:
+    """Return what there is to say about lock, catalogue, files, release, versions and disk."""
+    return Diagnosis(str(settings.home_folder), tuple(_findings(settings)))
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield from found("versions", home_checks.check_versions)
+    yield from found("lock", lambda: lake_checks.check_lock(settings))
+    if lake.exists(settings):
+        yield from found("catalogue", lambda: lake_checks.check_catalog_file(settings))
+        yield from found("catalogue", lambda: _in_lake(settings))
+    else:
+        yield from found("catalogue", lambda: lake_checks.check_nothing(settings))
+    yield from found("disk", lambda: home_checks.check_disk(settings))
+    yield from found("release", lambda: home_checks.check_release(settings))
+    yield from found("landing", lambda: home_checks.check_landing(settings))
+
+
+def _in_lake(settings: Settings) -> Iterator[Finding]:
+    try:
+        with lake.connect(settings, read_only=True) as opened:
+            yield from found("catalogue", lambda: lake_checks.check_catalog(opened))
+            yield from found("files", lambda: lake_checks.check_files(opened, settings))
+            yield from found(
+                "release", lambda: home_checks.check_release_snapshot(opened, settings)
+            )
+    except duckdb.Error as error:
+        raise LakeError(
+            f"The lake's catalogue cannot be read: {error}",
+            hint="Put the last backup back: `boathouse restore <backup> --overwrite`.",
+        ) from error

@@ -1,0 +1,200 @@
+"""What readers see, what waits, and what everything stands on: versions and disk."""
+
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from pathlib import Path
+
+import duckdb
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from boathouse import lake_files
+from boathouse.contracts import load_contracts
+from boathouse.doctor.findings import Finding
+from boathouse.ingest import deliveries
+from boathouse.ingest.disposal import EARLIER, REASON_SUFFIX
+from boathouse.lake import Lake
+from boathouse.release import current_release, list_releases
+from boathouse.release.about import Written, read_base
+from boathouse.release.files import kept_ids
+from boathouse.settings import MIB, Settings
+from boathouse.sql import identifier, literal
+
+_LEAST_FREE = 200 * MIB
+_LONG_SECONDS = 3600
+
+
+def check_release(settings: Settings) -> Iterator[Finding]:
+    """Look whether the released file is a release, and holds what it says it holds."""
+    kept = {each.release_id for each in list_releases(settings)}
+    broken = sorted(set(kept_ids(settings)) - kept)
+    if broken:
+        yield Finding(
+            "release",
+            "problem",
+            f"Kept releases that cannot be read: {', '.join(map(str, broken))}.",
+            f"Delete these files from {settings.releases}, or restore a backup.",
+        )
+    current = current_release(settings)
+    if current is None:
+        yield Finding("release", "warning", "Nothing was released yet.", "Run `boathouse run`.")
+        return
+    base = read_base(current)
+    wrong = _wrong_tables(settings.warehouse, base.written if base else {})
+    if base is None or wrong or current.release_id not in kept:
+        yield Finding(
+            "release",
+            "problem",
+            f"{settings.warehouse} is not what release {current.release_id} was"
+            + (f": {', '.join(wrong)}." if wrong else "."),
+            "Put a kept release back with `boathouse rollback`.",
+        )
+        return
+    yield Finding(
+        "release",
+        "ok",
+        f"Readers see release {current.release_id} of {current.released_at:%Y-%m-%d %H:%M} UTC.",
+    )
+
+
+def _wrong_tables(path: Path, written: Mapping[tuple[str, str], Written]) -> list[str]:
+    wrong = []
+    with duckdb.connect() as con:
+        con.execute(f"attach {literal(str(path))} as released (read_only)")
+        for (schema, name), about in written.items():
+            table = f"released.{identifier(schema)}.{identifier(name)}"
+            rows = con.execute(f"select count(*) from {table}").fetchall()[0][0]
+            if rows != about.rows:
+                wrong.append(f"{schema}.{name} has {rows:,} rows")
+    return wrong
+
+
+def check_release_snapshot(opened: Lake, settings: Settings) -> Iterator[Finding]:
+    """Look whether the lake still has what the released file was made from."""
+    current = current_release(settings)
+    if current is None:
+        return
+    snapshots = opened.value(
+        "select count(*) from ducklake_snapshots('lake') "
+        f"where snapshot_id = {current.lake_snapshot}"
+    )
+    if not snapshots:
+        yield Finding(
+            "release",
+            "warning",
+            f"The lake no longer has snapshot {current.lake_snapshot}, which release "
+            f"{current.release_id} shows.",
+            "The next release compares every mart; nothing else is lost.",
+        )
+
+
+def check_versions() -> Iterator[Finding]:
+    """Hold what is installed against what Boathouse asks for."""
+    try:
+        asked = [Requirement(line) for line in requires("boathouse") or []]
+        python = str(metadata("boathouse")["Requires-Python"])
+    except PackageNotFoundError:
+        yield Finding("versions", "warning", "Boathouse is not installed.", "Run `make warehouse`.")
+        return
+    wrong = [told for each in asked if (told := _wrong_version(each))]
+    if not SpecifierSet(python).contains(platform.python_version(), prereleases=True):
+        wrong.append(f"Python {platform.python_version()}, not {python}")
+    if wrong:
+        yield Finding(
+            "versions",
+            "problem",
+            f"Installed is {'; '.join(wrong)}.",
+            "`make warehouse` installs what requirements.lock says.",
+        )
+        return
+    parts = ("dbt-core", "dbt-duckdb", "duckdb-extension-ducklake")
+    told = ", ".join(f"{name} {version(name)}" for name in parts)
+    yield Finding(
+        "versions",
+        "ok",
+        f"Python {platform.python_version()}, DuckDB {duckdb.__version__}, {told}, and all others "
+        "as asked for.",
+    )
+
+
+def _wrong_version(asked: Requirement) -> str:
+    if asked.marker is not None and not asked.marker.evaluate():
+        return ""
+    try:
+        installed = version(asked.name)
+    except PackageNotFoundError:
+        return f"no {asked.name}, which must be {asked.specifier}"
+    if asked.specifier.contains(installed, prereleases=True):
+        return ""
+    return f"{asked.name} {installed}, not {asked.specifier}"
+
+
+def check_disk(settings: Settings) -> Iterator[Finding]:
+    """Look whether there is room for the lake to be written once more."""
+    home = settings.home_folder
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    size = _size(Path(settings.data_path)) if lake_files.is_local(settings) else 0
+    told = f"{free / 1e9:,.1f} GB are free; the lake's files take {size / 1e9:,.3f} GB."
+    if free < _LEAST_FREE:
+        to_do = "Make room: old files in archive/ and releases/ are the first to look at."
+        yield Finding("disk", "problem", told, to_do)
+    elif free < size:
+        yield Finding("disk", "warning", told, "A full refresh needs as much as the lake has.")
+    else:
+        yield Finding("disk", "ok", told)
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # deleted at this moment
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def check_landing(settings: Settings) -> Iterator[Finding]:
+    """Look for deliveries that nobody loads, and rejected files that nobody mends."""
+    now = settings.model_copy(update={"settle_seconds": 0})
+    waiting = deliveries.find(now, load_contracts(settings.project))
+    oldest = time.time_ns() - _LONG_SECONDS * 1_000_000_000
+    old = [f for files in waiting.by_source.values() for f in files if f.modified_ns < oldest]
+    if old:
+        yield Finding(
+            "landing",
+            "warning",
+            f"{len(old)} files have waited for more than an hour, {old[0].source}/{old[0].name} "
+            "among them.",
+            "`boathouse run` loads them; `boathouse watch` loads files when they come.",
+        )
+    if waiting.unknown:
+        yield Finding(
+            "landing",
+            "warning",
+            f"No source takes landing/{waiting.unknown[0]}"
+            + (f", nor {len(waiting.unknown) - 1} more." if waiting.unknown[1:] else "."),
+            "Put it into its source's folder, or set one up with `boathouse source new`.",
+        )
+    rejected = _rejected(settings)
+    if rejected:
+        yield Finding(
+            "landing",
+            "warning",
+            f"{rejected} files were refused and wait in {settings.rejected}.",
+            "`boathouse quarantine list` says why; after a fix, `boathouse quarantine replay`.",
+        )
+    if not (old or waiting.unknown or rejected):
+        yield Finding("landing", "ok", f"{waiting.count} files wait, none for long.")
+
+
+def _rejected(settings: Settings) -> int:
+    files = (path for path in settings.rejected.glob("*/**/*") if path.is_file())
+    return sum(
+        not path.name.endswith(REASON_SUFFIX)
+        and EARLIER not in path.relative_to(settings.rejected).parts
+        for path in files
+    )

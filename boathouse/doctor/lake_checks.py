@@ -1,0 +1,168 @@
+"""The write side: who writes, and whether catalogue and files are whole."""
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from boathouse import lake_files, lock
+from boathouse.backup.catalog_copy import check_catalog as integrity_problem
+from boathouse.doctor.findings import Finding
+from boathouse.lake import Lake
+from boathouse.settings import Settings
+
+_LONG_HOURS = 6
+# What a writer has just written is in no catalogue before it commits.
+_YOUNG_SECONDS = 3600
+_SHOWN = 3
+_RESTORE = "Put the last backup back: `boathouse restore <backup> --overwrite`."
+
+
+def check_lock(settings: Settings) -> Iterator[Finding]:
+    """Look at the writer lock of this machine, without taking it for longer than an instant."""
+    holder = lock.holder(settings)
+    if not _is_locked(settings.lock_file):
+        last = f"; last taken by {holder}" if holder else ""
+        yield Finding("lock", "ok", f"Nobody is writing{last}.")
+        return
+    if holder is None:
+        yield Finding(
+            "lock",
+            "warning",
+            "The lock is held, but no note says by whom.",
+            f"`fuser {settings.lock_file}` names the process.",
+        )
+        return
+    if holder.host == socket.gethostname() and not _is_alive(holder.pid):
+        yield Finding(
+            "lock",
+            "warning",
+            f"The lock is held, but {holder}, who took it, has ended: a process it started has it.",
+            f"`fuser {settings.lock_file}` names the process; end it.",
+        )
+        return
+    since = datetime.fromisoformat(holder.since)
+    hours = (datetime.now(UTC) - since.replace(tzinfo=UTC)).total_seconds() / 3600
+    is_long = hours > _LONG_HOURS
+    yield Finding(
+        "lock",
+        "warning" if is_long else "ok",
+        f"{holder} is writing.",
+        f"That is {hours:.0f} hours: look whether it still gets on, or end it." if is_long else "",
+    )
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def check_nothing(settings: Settings) -> Iterator[Finding]:
+    """Tell a home in which nothing was done yet from one that has lost its catalogue."""
+    folder = Path(settings.data_path)
+    has_files = lake_files.is_local(settings) and next(folder.rglob("*.parquet"), None) is not None
+    if has_files:
+        what = f"{folder} has files, but their catalogue is not there: {settings.catalog_uri}."
+        yield Finding("catalogue", "problem", what, f"Check BOATHOUSE_CATALOG. {_RESTORE}")
+    else:
+        what = f"There is no lake in {settings.home_folder} yet."
+        yield Finding("catalogue", "warning", what, "Run `boathouse run`.")
+
+
+def check_catalog_file(settings: Settings) -> Iterator[Finding]:
+    """Let SQLite check the catalogue; of PostgreSQL there is no file."""
+    if settings.postgres is not None:
+        return
+    path = Path(settings.catalog_uri.removeprefix("sqlite:"))
+    problem = integrity_problem(path)
+    if problem:
+        yield Finding("catalogue", "problem", f"{path} is damaged: {problem}", _RESTORE)
+    else:
+        yield Finding("catalogue", "ok", f"{path} passes SQLite's integrity check.")
+
+
+def check_catalog(opened: Lake) -> Iterator[Finding]:
+    """Look at the format of the catalogue."""
+    facts = dict(opened.rows("select key, value from __ducklake_metadata_lake.ducklake_metadata"))
+    snapshots = opened.value("select count(*) from ducklake_snapshots('lake')")
+    yield Finding(
+        "catalogue",
+        "ok",
+        f"DuckLake format {facts.get('version')}, {snapshots:,} snapshots, "
+        f"the newest {opened.current_snapshot()}.",
+    )
+
+
+def check_files(opened: Lake, settings: Settings) -> Iterator[Finding]:
+    """Look whether every file is there, as large as it must be, and known."""
+    if not lake_files.is_local(settings):
+        yield Finding("files", "ok", f"Files in {settings.data_path} are not looked at.")
+        return
+    files = lake_files.referenced(opened, settings)
+    damaged = lake_files.damaged(files)
+    if damaged:
+        yield Finding(
+            "files",
+            "problem",
+            f"{len(damaged)} of {len(files)} files are missing or damaged: "
+            + "; ".join(damaged[:_SHOWN]),
+            _RESTORE,
+        )
+    else:
+        size = sum(file.size for file in files)
+        yield Finding("files", "ok", f"All {len(files):,} files are there ({_mb(size)}).")
+    known = {os.path.normpath(file.path) for file in files} | _scheduled(opened, settings)
+    orphans = [
+        path
+        for path in Path(settings.data_path).rglob("*.parquet")
+        if str(path) not in known and _is_old(path)
+    ]
+    if orphans:
+        yield Finding(
+            "files",
+            "warning",
+            f"{len(orphans)} files belong to no table, {orphans[0]} among them.",
+            "`boathouse maintain` deletes what a killed process has left.",
+        )
+
+
+def _scheduled(opened: Lake, settings: Settings) -> set[str]:
+    rows = opened.rows(
+        "select path, path_is_relative "
+        "from __ducklake_metadata_lake.ducklake_files_scheduled_for_deletion"
+    )
+    folder = Path(settings.data_path)
+    return {os.path.normpath(folder / path if relative else path) for path, relative in rows}
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return path.stat().st_mtime < time.time() - _YOUNG_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,79 @@
+"""The files that the lake's catalogue refers to: where they are and how large they must be."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from boathouse.lake import Lake
+from boathouse.settings import Settings
+
+# A table that was renamed or altered has several entries; all of them give the same folder.
+_REFERENCED = """
+    with tables as (
+        select
+            tables.table_id,
+            any_value(schemas.schema_name) as schema_name,
+            max_by(tables.table_name, tables.begin_snapshot) as table_name,
+            any_value(
+                case when tables.path_is_relative then
+                    case when schemas.path_is_relative then {data_path} else '' end
+                    || schemas.path
+                else '' end
+                || tables.path
+            ) as folder
+        from __ducklake_metadata_lake.ducklake_table as tables
+        inner join __ducklake_metadata_lake.ducklake_schema as schemas
+            on tables.schema_id = schemas.schema_id
+        group by tables.table_id
+    ),
+
+    files as (
+        select table_id, path, path_is_relative, file_size_bytes
+        from __ducklake_metadata_lake.ducklake_data_file
+        union all
+        select table_id, path, path_is_relative, file_size_bytes
+        from __ducklake_metadata_lake.ducklake_delete_file
+    )
+
+    select
+        tables.schema_name || '.' || tables.table_name,
+        case when files.path_is_relative then tables.folder else '' end || files.path,
+        files.file_size_bytes
+    from files
+    inner join tables on files.table_id = tables.table_id
+    order by all
+"""
+
+
+@dataclass(frozen=True)
+class LakeFile:
+    """A Parquet file of rows, or of deleted rows."""
+
+    table: str  # schema.table
+    path: str  # absolute, or an object's address
+    size: int  # bytes
+
+
+def is_local(settings: Settings) -> bool:
+    """Return whether the lake's files lie in a folder and not in an object store."""
+    return "://" not in settings.data_path
+
+
+def referenced(lake: Lake, settings: Settings) -> list[LakeFile]:
+    """Return every file that some snapshot of the lake needs, by table."""
+    folder = settings.data_path.rstrip("/") + "/"
+    query = _REFERENCED.format(data_path="'" + folder.replace("'", "''") + "'")
+    return [LakeFile(*row) for row in lake.rows(query)]
+
+
+def damaged(files: list[LakeFile]) -> list[str]:
+    """Return a line for each local file that is missing or has another size."""
+    found = []
+    for file in files:
+        try:
+            size = Path(file.path).stat().st_size
+        except OSError as error:
+            found.append(f"{file.table}: {file.path}: {error.strerror}")
+            continue
+        if size != file.size:
+            found.append(f"{file.table}: {file.path}: {size:,} bytes, not {file.size:,}")
+    return found
