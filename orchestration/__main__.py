@@ -58,7 +58,7 @@ class _only_one:  # noqa: N801 - reads as what it is, in a `with`
         self._lock.release()
 
 
-def environment(settings: Settings, home: Path) -> dict[str, str]:
+def environment(settings: Settings, home: Path, address: str) -> dict[str, str]:
     """Return the environment of Dagster's processes: our home, and nothing sent anywhere."""
     python_path = os.pathsep.join(
         filter(None, [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH")])
@@ -67,6 +67,7 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
         **os.environ,
         "BOATHOUSE_HOME": str(settings.home_folder),
         "BOATHOUSE_PROJECT": str(settings.project.absolute()),
+        "BOATHOUSE_ALERT_LINK": settings.alert_link or address,
         "DAGSTER_HOME": str(home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "PYTHONPATH": python_path,
@@ -80,11 +81,12 @@ def _serve(settings: Settings, home: Path, host: str, port: int) -> int:
         *("--module-name", "orchestration.definitions", "--working-directory", str(home)),
         *("--host", host, "--port", str(port), "--log-level", "warning"),
     ]
-    print(f"Dagster opens at http://{host}:{port} in a few seconds. Ctrl-C ends it.", flush=True)
+    address = f"http://{host}:{port}"
+    print(f"Dagster opens at {address} in a few seconds. Ctrl-C ends it.", flush=True)
     stop = _Stop()
     # A session of its own, so that Ctrl-C reaches us alone and we end all of it in order.
     child = subprocess.Popen(
-        command, env=environment(settings, home), cwd=home, start_new_session=True
+        command, env=environment(settings, home, address), cwd=home, start_new_session=True
     )
     try:
         while child.poll() is None and not stop.asked:

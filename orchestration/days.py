@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from dagster import (
-    AssetExecutionContext,
     AssetKey,
     AssetMaterialization,
     AssetSpec,
     DailyPartitionsDefinition,
-    OpExecutionContext,
 )
 
 from boathouse import catalog, lake
@@ -17,6 +15,7 @@ from boathouse.contracts import SOURCE_NAME, Contract
 from boathouse.ingest.days import day_of, has_days, loaded_days
 from boathouse.ingest.health import LoadFacts
 from orchestration.project import Project
+from orchestration.running import Context
 
 _DAYS_AT_LEAST = 30
 
@@ -66,7 +65,7 @@ def day_specs(
 
 
 def note_days(
-    context: AssetExecutionContext | OpExecutionContext,
+    context: Context,
     contract: Contract,
     days: Mapping[date, int],
     facts: LoadFacts | None,

@@ -1,8 +1,11 @@
 """The code location: everything that Dagster shows and runs."""
 
-from dagster import AssetKey, AssetsDefinition, AssetSpec, Definitions, in_process_executor
+from collections.abc import Collection, Sequence
+
+from dagster import AssetKey, AssetsDefinition, Definitions, in_process_executor
 
 from boathouse.settings import Settings
+from orchestration.alerting import alert_sensors
 from orchestration.days import day_partitions, day_sources, day_specs
 from orchestration.jobs import asset_jobs, calendar_schedules, day_jobs, what_follows
 from orchestration.landing import landing_sensor
@@ -11,6 +14,7 @@ from orchestration.project import Project, load_project
 from orchestration.releasing import release_asset, rollback_job
 from orchestration.sources import source_assets
 from orchestration.translator import Translator
+from orchestration.upkeep import maintenance_job, maintenance_schedule
 
 
 def build_definitions(project: Project) -> Definitions:
@@ -23,27 +27,29 @@ def build_definitions(project: Project) -> Definitions:
         contract.source: day_partitions(project, contract) for contract in day_sources(project)
     }
     specs = day_specs(project, partitions)
+    maintenance = maintenance_job(project)
     return Definitions(
         assets=[*assets, *specs],
         jobs=[
             *asset_jobs(project),
             *day_jobs(project, translator, partitions),
             rollback_job(project),
+            maintenance,
         ],
-        schedules=calendar_schedules(project),
-        sensors=[landing_sensor(project, _touched(project, assets))],
+        schedules=[*calendar_schedules(project), maintenance_schedule(maintenance)],
+        sensors=[
+            landing_sensor(project, _touched(project, assets)),
+            *alert_sensors(project),
+        ],
         executor=in_process_executor,
     )
 
 
 def _touched(
-    project: Project, assets: list[AssetsDefinition | AssetSpec]
-) -> dict[str, set[AssetKey]]:
+    project: Project, assets: Sequence[AssetsDefinition]
+) -> dict[str, Collection[AssetKey]]:
     """Return for each source the assets that follow from it, itself included."""
-    return {
-        source: what_follows([source]).resolve([each for each in assets])
-        for source in project.contracts
-    }
+    return {source: what_follows([source]).resolve(assets) for source in project.contracts}
 
 
 defs = build_definitions(load_project(Settings()))

@@ -16,11 +16,18 @@ def configuration() -> dict[str, Any]:
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
         "run_queue": {
-            "max_concurrent_runs": RUNS_AT_ONCE,
             "dequeue_interval_seconds": 1,
         },
-        "concurrency": {"pools": {"granularity": "run", "default_limit": 1}},
-        "run_monitoring": {"enabled": True, "poll_interval_seconds": 5},
+        "concurrency": {
+            "pools": {"granularity": "run", "default_limit": 1},
+            "runs": {"max_concurrent_runs": RUNS_AT_ONCE},
+        },
+        "run_launcher": {"module": "orchestration.launcher", "class": "WarmLauncher"},
+        "run_monitoring": {
+            "enabled": True,
+            "poll_interval_seconds": 5,
+            "start_timeout_seconds": 120,
+        },
         "run_retries": {"enabled": False},
         "sensors": {"use_threads": True, "num_workers": 4},
         "schedules": {"use_threads": True, "num_workers": 2},

@@ -45,9 +45,7 @@ EVERYTHING = "everything"
 
 def asset_jobs(project: Project) -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs over all assets."""
-    replays = {
-        f"load_{source}": LoadConfig(replay_quarantine=True) for source in project.contracts
-    }
+    replays = {f"load_{source}": LoadConfig(replay_quarantine=True) for source in project.contracts}
     return [
         define_asset_job(
             EVERYTHING,

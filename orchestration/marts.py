@@ -14,7 +14,6 @@ from dagster import (
     Failure,
     MaterializeResult,
     MetadataValue,
-    OpExecutionContext,
 )
 from dagster_dbt import dbt_assets
 from pydantic import Field
@@ -25,7 +24,7 @@ from boathouse.contracts import SOURCE_NAME
 from boathouse.errors import BuildError
 from orchestration.project import Project
 from orchestration.results import BuildEvents, open_to_read
-from orchestration.running import POOL, command_of, core_errors
+from orchestration.running import POOL, Context, command_of, core_errors
 from orchestration.translator import UNIQUE_ID, Translator
 
 UNIT_TESTS = "resource_type:unit_test"
@@ -41,7 +40,6 @@ class BuildConfig(Config):
 
 def mart_assets(project: Project, translator: Translator) -> AssetsDefinition:
     """Return the assets of all dbt models, seeds and snapshots, with the data tests as checks."""
-
     names = node_keys(project, translator)
 
     @dbt_assets(
@@ -118,7 +116,7 @@ def selection(
 
 
 def build(
-    context: OpExecutionContext | AssetExecutionContext,
+    context: Context,
     project: Project,
     select: list[str],
     *,

@@ -116,6 +116,7 @@ class BuildEvents:
         test = self.project.nodes[result.unique_id]
         at = shown_at(test)
         assert at is not None, f"{result.unique_id} tests nothing"
+        rows = {"failing rows": result.failures} if result.failures else {}
         is_warning = test["config"]["severity"].lower() == "warn" or result.status == "warn"
         return AssetCheckEvaluation(
             asset_key=self.translator.get_asset_key(self.project.nodes[at]),
@@ -124,6 +125,7 @@ class BuildEvents:
             severity=AssetCheckSeverity.WARN if is_warning else AssetCheckSeverity.ERROR,
             description=None if result.status == "pass" else result.first_line,
             metadata={
+                **rows,
                 "dbt test": result.name,
                 "file": result.path.as_posix(),
                 "seconds": round(result.seconds, 2),
@@ -199,7 +201,7 @@ class Lineages:
         """Return the lineage of a node's columns, as metadata of its materialization."""
         parents = {
             _relation(parent): self._translator.get_asset_key(parent)
-            for parent in map(self._project.nodes.get, node["depends_on"]["nodes"])
+            for parent in map(self._project.nodes.get, node["depends_on"].get("nodes", []))
             if parent is not None
         }
         origins = self._origins(node, parents) if parents else {}
@@ -245,7 +247,8 @@ class Lineages:
         """Return the SQL as it ran; dbt keeps none of snapshots, whose columns have their names."""
         if node["resource_type"] == "snapshot":
             return "select * from " + ", ".join(
-                self._project.nodes[parent]["relation_name"] for parent in node["depends_on"]["nodes"]
+                self._project.nodes[parent]["relation_name"]
+                for parent in node["depends_on"]["nodes"]
             )
         path = self._compiled / node["package_name"] / node["original_file_path"]
         return path.read_text(encoding="utf-8") if path.exists() else None

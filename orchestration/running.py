@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dagster import Failure, OpExecutionContext, RetryRequested
+from dagster import AssetExecutionContext, Failure, OpExecutionContext, RetryRequested
 
 from boathouse.errors import BoathouseError
 
@@ -12,13 +12,16 @@ RETRIES = 4
 FIRST_PAUSE_SECONDS = 5
 
 
-def command_of(context: OpExecutionContext) -> str:
+Context = OpExecutionContext | AssetExecutionContext
+
+
+def command_of(context: Context) -> str:
     """Return what others see who wait for the lock, and what `meta.builds` keeps."""
     return f"dagster run {context.run.run_id[:8]}"
 
 
 @contextmanager
-def core_errors(context: OpExecutionContext) -> Iterator[None]:
+def core_errors(context: Context) -> Iterator[None]:
     """Try the step again, later and later, after what may pass; fail it at once after the rest.
 
     Raises:

@@ -20,6 +20,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from boathouse import lock
 from boathouse.contracts import SOURCE_NAME, Contract
 from boathouse.ingest import health, quarantine
 from boathouse.ingest.days import has_days, loaded_days
@@ -75,7 +76,8 @@ def _asset(project: Project, translator: Translator, contract: Contract) -> Asse
     def load_source(context: AssetExecutionContext, config: LoadConfig) -> Iterator[Any]:
         with core_errors(context):
             act = quarantine.replay if config.replay_quarantine else load
-            loaded = act(project.settings, project.contracts, source=contract.source)
+            with lock.writer(project.settings, command_of(context)):
+                loaded = act(project.settings, project.contracts, source=contract.source)
         report = loaded.sources.get(contract.source, SourceReport())
         for problem in loaded.problems:
             context.log.warning(f"{problem.file} ({problem.status}): {problem.reason}")
@@ -234,5 +236,3 @@ def _readable(span: timedelta | None) -> str:
             count = round(seconds / size)
             return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
     raise AssertionError("unreachable")
-
-

@@ -34,3 +34,4 @@ CALENDAR = (
     ),
 )
 MAINTENANCE_CRON = "0 3 * * *"
+RUN_DAYS = 30  # Dagster forgets runs that ended longer ago

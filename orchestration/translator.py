@@ -48,6 +48,7 @@ class Translator(DagsterDbtTranslator):
         project: DbtProject | None,
     ) -> AssetCheckSpec | None:
         """Return a data test as a check on the asset it is shown at, None for other assets."""
+        del project
         test = manifest["nodes"][unique_id]
         if asset_spec.metadata[UNIQUE_ID] != shown_at(test):
             return None
@@ -130,7 +131,7 @@ def check_description(test: Mapping[str, Any]) -> str:
 
 
 def age_limit(source: Mapping[str, Any], level: str) -> timedelta | None:
-    """Return how old a source's last load may be: `warn_after` or `error_after` of its freshness."""
+    """Return how old a source's last load may be by `warn_after` or `error_after` of dbt."""
     limit = (source["config"].get("freshness") or {}).get(level) or {}
     if not limit.get("count"):
         return None
