@@ -111,7 +111,7 @@ class _Stop:
 def _end(child: "subprocess.Popen[bytes]") -> None:
     """End Dagster and all of its session: first politely, then what has not ended by itself."""
     with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGINT)
+        child.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
         child.wait(PATIENCE_SECONDS)
     with suppress(ProcessLookupError):

@@ -7,7 +7,13 @@ from dagster import AssetKey, AssetsDefinition, Definitions, in_process_executor
 from boathouse.settings import Settings
 from orchestration.alerting import alert_sensors
 from orchestration.days import day_partitions, day_sources, day_specs
-from orchestration.jobs import asset_jobs, calendar_schedules, day_jobs, what_follows
+from orchestration.jobs import (
+    asset_jobs,
+    calendar_schedules,
+    day_jobs,
+    deliveries_job,
+    what_follows,
+)
 from orchestration.landing import landing_sensor
 from orchestration.marts import mart_assets
 from orchestration.project import Project, load_project
@@ -28,17 +34,19 @@ def build_definitions(project: Project) -> Definitions:
     }
     specs = day_specs(project, partitions)
     maintenance = maintenance_job(project)
+    deliveries = deliveries_job()
     return Definitions(
         assets=[*assets, *specs],
         jobs=[
             *asset_jobs(project),
+            deliveries,
             *day_jobs(project, translator, partitions),
             rollback_job(project),
             maintenance,
         ],
         schedules=[*calendar_schedules(project), maintenance_schedule(maintenance)],
         sensors=[
-            landing_sensor(project, _touched(project, assets)),
+            landing_sensor(project, deliveries, _touched(project, assets)),
             *alert_sensors(project),
         ],
         executor=in_process_executor,

@@ -41,6 +41,8 @@ from orchestration.timetable import CALENDAR, CalendarEntry
 from orchestration.translator import Translator
 
 EVERYTHING = "everything"
+DELIVERIES = "deliveries"
+_WITH_STALE = RunConfig(ops={"build_models": BuildConfig(with_stale=True)})
 
 
 def asset_jobs(project: Project) -> list[UnresolvedAssetJobDefinition]:
@@ -70,6 +72,16 @@ def asset_jobs(project: Project) -> list[UnresolvedAssetJobDefinition]:
     ]
 
 
+def deliveries_job() -> UnresolvedAssetJobDefinition:
+    """Return the job that the sensor on landing starts, for part of the assets."""
+    return define_asset_job(
+        DELIVERIES,
+        selection=AssetSelection.all(),
+        config=_WITH_STALE,
+        description="What the sensor `landing` starts: load what arrived, build what it touches.",
+    )
+
+
 def what_follows(sources: Sequence[str]) -> AssetSelection:
     """Return some sources and all that follows from them, the release included."""
     return AssetSelection.assets(*map(source_key, sources)).downstream()
@@ -87,7 +99,10 @@ def calendar_schedules(project: Project) -> list[ScheduleDefinition]:
 def _schedule(entry: CalendarEntry, sources: Sequence[str]) -> ScheduleDefinition:
     return ScheduleDefinition(
         job=define_asset_job(
-            entry.name, selection=what_follows(sources), description=entry.description
+            entry.name,
+            selection=what_follows(sources),
+            config=_WITH_STALE,
+            description=entry.description,
         ),
         name=entry.name,
         cron_schedule=entry.cron,
@@ -133,7 +148,7 @@ def day_job(
             report = build(context, project, [f"source:raw.{source}+"])
         with open_to_read(project) as opened:
             for event in BuildEvents(project, translator, report).all(opened):
-                context.log_event(event)
+                context.log_event(event)  # type: ignore[arg-type]  # it takes results of checks too
         require_green(report)
 
     @op(

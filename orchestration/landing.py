@@ -3,13 +3,11 @@
 import hashlib
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from dagster import (
     AssetKey,
-    AssetSelection,
     DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
@@ -20,12 +18,10 @@ from dagster import (
     SkipReason,
     sensor,
 )
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from boathouse import lake, pipeline
-from boathouse.contracts import SOURCE_NAME
 from boathouse.ingest import deliveries
 from boathouse.ingest.deliveries import Waiting
-from boathouse.settings import Settings
 from orchestration.project import Project
 
 LANDING_TAG = "boathouse/landing"
@@ -86,13 +82,18 @@ def fingerprint(waiting: Waiting) -> str:
 
 
 def landing_sensor(
-    project: Project, touched: Mapping[str, Collection[AssetKey]]
+    project: Project,
+    job: UnresolvedAssetJobDefinition,
+    touched: Mapping[str, Collection[AssetKey]],
 ) -> SensorDefinition:
-    """Return the sensor; `touched` says for each source which assets follow from it."""
+    """Return the sensor that starts the job for what follows from the sources that have files.
+
+    `touched` says for each source which assets that are, itself included.
+    """
 
     @sensor(
         name="landing",
-        target=AssetSelection.all(),
+        job=job,
         minimum_interval_seconds=1,
         default_status=DefaultSensorStatus.RUNNING,
         description=(
@@ -113,7 +114,9 @@ def landing_sensor(
             return SkipReason(f"{waiting.count} files that a run has failed on wait for a retry.")
         request = RunRequest(
             run_key=now.run_key,
-            asset_selection=_assets(project.settings, list(waiting.by_source), touched),
+            asset_selection=sorted(
+                {key for source in waiting.by_source for key in touched[source]}
+            ),
             tags={LANDING_TAG: f"{waiting.count} files", "boathouse/attempt": str(now.attempts)},
         )
         return SensorResult(run_requests=[request], cursor=json.dumps(asdict(now)))
@@ -136,17 +139,3 @@ def _wait_for_files(project: Project) -> Waiting:
         if waiting.count or time.monotonic() > deadline:
             return waiting
         time.sleep(LOOK_SECONDS)
-
-
-def _assets(
-    settings: Settings, sources: Sequence[str], touched: Mapping[str, Collection[AssetKey]]
-) -> list[AssetKey]:
-    """Return what these sources touch, and what is out of date besides."""
-    stale: Any = pipeline.what_to_build(settings) if lake.exists(settings) else []
-    if stale == []:
-        chosen = set(touched)
-    else:
-        prefix = f"source:{SOURCE_NAME}."
-        others = (each.removeprefix(prefix).removesuffix("+") for each in stale or ())
-        chosen = {*sources, *others} & set(touched)
-    return sorted({key for source in chosen for key in touched[source]})

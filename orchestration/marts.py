@@ -36,6 +36,10 @@ class BuildConfig(Config):
     full_refresh: bool = Field(
         default=False, description="Make incremental models anew from all of raw."
     )
+    with_stale: bool = Field(
+        default=False,
+        description="Also build what else is out of date: all after an edit or a failure.",
+    )
 
 
 def mart_assets(project: Project, translator: Translator) -> AssetsDefinition:
@@ -52,7 +56,13 @@ def mart_assets(project: Project, translator: Translator) -> AssetsDefinition:
         tests = {key: checks[key] for key in context.selected_asset_check_keys}
         select = selection(names, context.selected_asset_keys, tests)
         with core_errors(context):
-            report = build(context, project, select, full_refresh=config.full_refresh)
+            report = build(
+                context,
+                project,
+                select,
+                full_refresh=config.full_refresh,
+                with_stale=config.with_stale,
+            )
         with open_to_read(project) as opened:
             events = list(BuildEvents(project, translator, report).all(opened))
         chosen = context.selected_asset_check_keys
@@ -66,6 +76,8 @@ def mart_assets(project: Project, translator: Translator) -> AssetsDefinition:
                     context.instance.report_runless_asset_event(event)
             elif event.asset_key in made:
                 yield MaterializeResult(asset_key=event.asset_key, metadata=event.metadata)
+            else:
+                context.log_event(event)
         require_green(report)
 
     checks = {
@@ -121,11 +133,17 @@ def build(
     select: list[str],
     *,
     full_refresh: bool = False,
+    with_stale: bool = False,
 ) -> BuildReport:
-    """Build and test the selected nodes, and remember when that leaves nothing out of date."""
+    """Build and test the selected nodes, and remember when that leaves nothing out of date.
+
+    With `with_stale` also what is out of date for other reasons, so that it can be released.
+    """
     settings = project.settings
     with lock.writer(settings, command_of(context)):
         stale = pipeline.what_to_build(settings)
+        if with_stale and select:
+            select = [*select, *stale] if stale else [] if stale == [] else select
         manifest = prepare_manifest(settings)
         report = run_build(
             settings,

@@ -74,12 +74,13 @@ class Server:
         where = {"repositoryLocationName": location, "repositoryName": "__repository__"}
         state = self.ask(
             "query ($s: SensorSelector!) { sensorOrError(sensorSelector: $s) { ... on Sensor "
-            "{ id sensorState { selectorId } } } }",
+            "{ sensorState { id } } } }",
             s={**where, "sensorName": "landing"},
         )["sensorOrError"]
         if verb == "stop":
             self.ask(
-                "mutation ($id: String!) { stopSensor(id: $id) { __typename } }", id=state["id"]
+                "mutation ($id: String!) { stopSensor(id: $id) { __typename } }",
+                id=state["sensorState"]["id"],
             )
         else:
             self.ask(
