@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from boathouse.errors import BoathouseError, UsageError
 from boathouse.settings import Settings
-from orchestration.instance import write_configuration
+from orchestration.instance import write_configuration, write_workspace
 
 PATIENCE_SECONDS = 30.0  # for runs to be ended and databases to be closed
 
@@ -78,7 +78,7 @@ def environment(settings: Settings, home: Path, address: str) -> dict[str, str]:
 def _serve(settings: Settings, home: Path, host: str, port: int) -> int:
     command = [
         *(sys.executable, "-m", "dagster", "dev"),
-        *("--module-name", "orchestration.definitions", "--working-directory", str(home)),
+        *("--workspace", str(write_workspace(home))),
         *("--host", host, "--port", str(port), "--log-level", "warning"),
     ]
     address = f"http://{host}:{port}"

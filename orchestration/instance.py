@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+LOCATION = "boathouse"  # as the UI calls the code
 TICK_DAYS = 7
 RUNS_AT_ONCE = 4  # those that write queue behind one another anyway: see POOL in `running`
 
@@ -43,8 +44,20 @@ def configuration() -> dict[str, Any]:
 
 def write_configuration(home: Path) -> None:
     """Write `dagster.yaml` into Dagster's home, which is made if need be."""
-    home.mkdir(parents=True, exist_ok=True)
-    temporary = home / ".dagster.yaml"
+    _write(home / "dagster.yaml", configuration())
+
+
+def write_workspace(home: Path) -> Path:
+    """Write the file that says where the code is, and return its path."""
+    path = home / "workspace.yaml"
+    module = {"module_name": "orchestration.definitions", "location_name": LOCATION}
+    _write(path, {"load_from": [{"python_module": module}]})
+    return path
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
     head = "# Written by `python -m orchestration`; see orchestration/instance.py.\n"
-    temporary.write_text(head + yaml.safe_dump(configuration(), sort_keys=False))
-    temporary.replace(home / "dagster.yaml")
+    temporary.write_text(head + yaml.safe_dump(content, sort_keys=False))
+    temporary.replace(path)

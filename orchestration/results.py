@@ -129,7 +129,7 @@ class BuildEvents:
                 "dbt test": result.name,
                 "file": result.path.as_posix(),
                 "seconds": round(result.seconds, 2),
-                "build": self.report.build_id,
+                "build": str(self.report.build_id),
             },
         )
 

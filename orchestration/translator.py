@@ -120,7 +120,7 @@ def check_description(test: Mapping[str, Any]) -> str:
         return str(test["description"]).strip()
     about = test.get("test_metadata") or {}
     if not about:
-        return f"Data test in {test['original_file_path']}."
+        return _header(test.get("raw_code") or "") or f"Data test {test['name']}."
     arguments = about.get("kwargs") or {}
     shown = {
         name: value for name, value in arguments.items() if name not in ("model", "column_name")
@@ -128,6 +128,16 @@ def check_description(test: Mapping[str, Any]) -> str:
     listed = ", ".join(f"{name}: {value}" for name, value in shown.items())
     column = f"`{test['column_name']}`: " if test.get("column_name") else ""
     return f"{column}{about['name']}{f' ({listed})' if listed else ''}. dbt test `{test['name']}`."
+
+
+def _header(sql: str) -> str:
+    """Return the comment at the head of a data test, which says why its claim matters."""
+    lines = []
+    for line in sql.strip().splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--").strip())
+    return " ".join(lines)
 
 
 def age_limit(source: Mapping[str, Any], level: str) -> timedelta | None:

@@ -37,6 +37,7 @@ from orchestration.releasing import RollbackConfig
 from orchestration.upkeep import forget_runs
 
 HEADER = "PurchaseID,product,user,date\n"
+CURSED = "select purchase_id from {{ ref('fct_purchases') }} where product_id = 666"
 RAW = AssetKey(["raw", "purchases"])
 BY_DAY = AssetKey(["raw", "purchases_by_day"])
 RELEASE = AssetKey("release")
@@ -71,6 +72,11 @@ class Dagster:
         assert done.success == succeeds, failures
         return done
 
+    def deliver(self, *, succeeds: bool = True) -> ExecuteInProcessResult:
+        """Let the sensor look, and run what it asks for."""
+        ((request),) = self.tick().run_requests
+        return self.run("deliveries", succeeds=succeeds, asset_selection=request.asset_selection)
+
     def metadata(self, key: AssetKey) -> dict[str, Any]:
         """Return the metadata of an asset's newest materialization."""
         found = self.instance.get_latest_materialization_event(key)
@@ -99,6 +105,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Any:
         home=folder / "data",
         settle_seconds=0,
     )
+    (settings.project / "tests/data/purchases/assert_no_cursed_product.sql").write_text(CURSED)
     events = "\n".join(map(event, range(20))).encode()
     houses.put(settings, "session_events", "session_events_1.jsonl", events)
     for day in range(1, 7):
@@ -197,25 +204,24 @@ def test_loaded_days_are_shown_as_partitions(first: Any, dagster: Dagster) -> No
 # -- what goes wrong -----------------------------------------------------------------------
 
 
-def test_bad_file_is_set_aside_warned_of_and_the_rest_is_released(dagster: Dagster) -> None:
-    snapshot(dagster.settings, "2026-03-07", "1,2,5,2026-02-01", "3,7,6,2026-02-01")
-    bad = b"nothing,like,it\n1,2,3\n"
-    houses.put(dagster.settings, "purchases", "purchases_2026-03-08.csv", bad)
-    done = dagster.run("everything")
-    rejects = checks(done)[AssetCheckKey(RAW, "few_rejects")]
-    assert not rejects.passed and rejects.severity == AssetCheckSeverity.WARN
-    assert dagster.metadata(RAW)["files rejected"] == 1
-    assert released(dagster.settings)[0] == 2
-    alert = alert_of(dagster.instance, done.dagster_run, dagster.settings)
-    assert alert is not None and "raw/purchases.few_rejects" in alert.where
-
-
-def test_unusual_size_is_warned_of(dagster: Dagster) -> None:
+def test_bad_file_is_set_aside_warned_of_and_replayed_after_a_fix(dagster: Dagster) -> None:
     rows = [f"{number},2,5,2026-02-01" for number in range(1, 101)]
     snapshot(dagster.settings, "2026-03-07", *rows)
-    sized = checks(dagster.run("everything"))[AssetCheckKey(RAW, "usual_size")]
-    assert not sized.passed and sized.severity == AssetCheckSeverity.WARN
-    assert "100 rows in a file" in (sized.description or "")
+    bad = b"nothing,like,it\n1,2,3\n"
+    houses.put(dagster.settings, "purchases", "purchases_2026-03-08.csv", bad)
+    done = dagster.deliver()
+    warned = {key.name: each for key, each in checks(done).items() if not each.passed}
+    assert set(warned) == {"few_rejects", "usual_size"}
+    assert all(each.severity == AssetCheckSeverity.WARN for each in warned.values())
+    assert "100 rows in a file" in (warned["usual_size"].description or "")
+    assert dagster.metadata(RAW)["files rejected"] == 1
+    assert released(dagster.settings) == (2, 100)
+    alert = alert_of(dagster.instance, done.dagster_run, dagster.settings)
+    assert alert is not None and "raw/purchases.few_rejects" in alert.where
+    rejected = dagster.settings.rejected / "purchases/purchases_2026-03-08.csv"
+    rejected.write_text(f"{HEADER}1,2,5,2026-02-01\n")
+    dagster.run("replay_quarantine")
+    assert released(dagster.settings)[1] == 1
 
 
 def test_load_that_does_not_add_up_blocks_the_release(dagster: Dagster, monkeypatch: Any) -> None:
@@ -232,20 +238,14 @@ def test_load_that_does_not_add_up_blocks_the_release(dagster: Dagster, monkeypa
 
     monkeypatch.setattr(writer, "insert_rows", lose_a_row)
     snapshot(dagster.settings, "2026-03-07", "1,2,5,2026-02-01", "3,7,6,2026-02-01")
-    done = dagster.run("everything", succeeds=False)
+    done = dagster.deliver(succeeds=False)
     assert not checks(done)[AssetCheckKey(RAW, "adds_up")].passed
     assert released(dagster.settings) == (1, 2)
 
 
-def test_failing_data_test_keeps_the_old_release_and_is_not_tried_again(
-    dagster: Dagster, tmp_path: Path
-) -> None:
-    project = editable(tmp_path)
-    offends = "select purchase_id from {{ ref('fct_purchases') }} where product_id = 666"
-    (project / "tests/data/purchases/assert_no_cursed_product.sql").write_text(offends)
-    broken = Dagster(dagster.settings.model_copy(update={"project": project}), dagster.instance)
+def test_failing_data_test_keeps_the_old_release_and_is_not_tried_again(dagster: Dagster) -> None:
     snapshot(dagster.settings, "2026-03-07", "1,666,5,2026-02-01")
-    done = broken.run("everything", succeeds=False)
+    done = dagster.deliver(succeeds=False)
     key = AssetCheckKey(AssetKey(["marts", "fct_purchases"]), "assert_no_cursed_product")
     check = checks(done)[key]
     assert not check.passed and check.severity == AssetCheckSeverity.ERROR
@@ -253,11 +253,12 @@ def test_failing_data_test_keeps_the_old_release_and_is_not_tried_again(
     assert RELEASE not in {each.asset_key for each in done.get_asset_materialization_events()}
     assert not [each for each in done.all_events if each.is_step_up_for_retry]
     alert = alert_of(dagster.instance, done.dagster_run, dagster.settings)
-    assert alert is not None
+    assert alert is not None and alert.rows == 1
     assert "marts/fct_purchases.assert_no_cursed_product" in alert.where
-    assert alert.rows == 1
+    dagster.run("everything", succeeds=False, asset_selection=[RELEASE])
+    assert released(dagster.settings) == (1, 2)
     snapshot(dagster.settings, "2026-03-08", "1,12,5,2026-02-01")
-    broken.run("everything")
+    dagster.deliver()
     assert released(dagster.settings) == (2, 1)
 
 
@@ -278,7 +279,7 @@ def test_busy_lake_is_tried_again(dagster: Dagster, monkeypatch: Any) -> None:
     impatient = dagster.settings.model_copy(update={"lock_timeout": 0.1})
     dagster = Dagster(impatient, dagster.instance)
     code = "from boathouse import lock\nlock.keep(settings, 'a test')\nprint('held', flush=True)\n"
-    writer = houses.python(impatient, f"{code}import sys\nsys.stdin.read()")
+    writer = houses.python(impatient, f"{code}import time\ntime.sleep(600)")
     try:
         assert writer.stdout is not None and writer.stdout.readline() == "held\n"
         ask = running.RetryRequested
@@ -289,29 +290,33 @@ def test_busy_lake_is_tried_again(dagster: Dagster, monkeypatch: Any) -> None:
             return ask(*arguments, **named)
 
         monkeypatch.setattr(running, "RetryRequested", let_go)
-        done = dagster.run("everything")
+        done = dagster.run("everything", asset_selection=[RAW])
     finally:
         writer.kill()
         writer.communicate()
     assert [each for each in done.all_events if each.is_step_up_for_retry]
 
 
-RUN_EVERYTHING = """
-from dagster import DagsterInstance
+RUN_WHAT_ARRIVED = """
+from dagster import AssetKey, DagsterInstance
 from orchestration.definitions import build_definitions
 from orchestration.project import load_project
-job = build_definitions(load_project(settings)).resolve_job_def("everything")
-job.execute_in_process(instance=DagsterInstance.ephemeral())
+job = build_definitions(load_project(settings)).resolve_job_def("deliveries")
+keys = [AssetKey(path.split("/")) for path in {paths}]
+job.execute_in_process(instance=DagsterInstance.ephemeral(), asset_selection=keys)
 """
 
 
-@pytest.mark.parametrize("checkpoint", ["load:committed", "release:shown"])
-def test_killed_run_is_mended_by_the_next(dagster: Dagster, checkpoint: str) -> None:
+def test_killed_run_is_mended_by_the_next(dagster: Dagster) -> None:
     snapshot(dagster.settings, "2026-03-07", "1,2,5,2026-02-01")
-    process = houses.python(dagster.settings, RUN_EVERYTHING, BOATHOUSE_KILL_AT=checkpoint)
+    ((request),) = dagster.tick().run_requests
+    paths = [key.to_user_string() for key in request.asset_selection]
+    code = RUN_WHAT_ARRIVED.replace("{paths}", repr(paths))
+    process = houses.python(dagster.settings, code, BOATHOUSE_KILL_AT="release:mart-written")
     _, errors = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, errors
-    dagster.run("everything")
+    assert released(dagster.settings) == (1, 2)
+    dagster.run("everything", asset_selection=request.asset_selection)
     assert released(dagster.settings) == (2, 1)
     days = "select count(*), count(distinct snapshot_date) from lake.raw.purchases"
     assert houses.lake_rows(dagster.settings, days) == [(13, 7)]
@@ -321,7 +326,7 @@ def test_killed_run_is_mended_by_the_next(dagster: Dagster, checkpoint: str) -> 
 
 
 def test_full_refresh_makes_incremental_models_anew(dagster: Dagster) -> None:
-    dagster.run("full_refresh")
+    dagster.run("full_refresh", asset_selection=[FACT])
     told = houses.lake_rows(
         dagster.settings,
         "select rebuilt_snapshot >= (select max(lake_snapshot) from lake.meta.releases) "
@@ -330,22 +335,13 @@ def test_full_refresh_makes_incremental_models_anew(dagster: Dagster) -> None:
     assert told == [(True,)]
 
 
-def test_quarantine_is_replayed_after_a_fix(dagster: Dagster) -> None:
-    bad = b"nothing,like,it\n1,2,3\n"
-    houses.put(dagster.settings, "purchases", "purchases_2026-03-07.csv", bad)
-    dagster.run("everything")
-    rejected = dagster.settings.rejected / "purchases/purchases_2026-03-07.csv"
-    rejected.write_text(f"{HEADER}1,2,5,2026-02-01\n")
-    dagster.run("replay_quarantine")
-    assert released(dagster.settings)[1] == 1
-
-
 def test_rollback_shows_the_release_before_and_jobs_keep_it(dagster: Dagster) -> None:
     snapshot(dagster.settings, "2026-03-07", "1,2,5,2026-02-01")
-    dagster.run("everything")
+    dagster.deliver()
+    assert released(dagster.settings) == (2, 1)
     dagster.run("roll_back", run_config=RunConfig(ops={"show_release": RollbackConfig()}))
     assert released(dagster.settings) == (1, 2)
-    dagster.run("everything")
+    dagster.run("everything", asset_selection=[RELEASE])
     assert released(dagster.settings) == (1, 2)
 
 
@@ -381,15 +377,13 @@ def test_day_that_was_never_delivered_is_told(dagster: Dagster) -> None:
 def test_maintenance_runs_and_forgets_old_runs_but_those_that_show_the_newest(
     dagster: Dagster,
 ) -> None:
-    dagster.run("everything")
-    dagster.run(
-        "roll_back", run_config=RunConfig(ops={"show_release": {"config": {}}}), succeeds=False
-    )
+    for _ in range(2):
+        dagster.run("everything", asset_selection=[RELEASE])
     dagster.run("maintenance")
     later = datetime.now(UTC) + timedelta(days=1)
-    assert forget_runs(dagster.instance, later, dagster.settings.home_folder) >= 1
-    assert dagster.metadata(FACT), "the newest materialization is still shown"
-    assert forget_runs(dagster.instance, later, dagster.settings.home_folder) == 0
+    forgotten = forget_runs(dagster.instance, later, dagster.settings.home_folder)
+    assert forgotten == 2, "the older run of the release, and maintenance itself"
+    assert dagster.metadata(RELEASE)["release"] == 1
 
 
 # -- the sensor ----------------------------------------------------------------------------

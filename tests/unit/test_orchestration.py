@@ -77,6 +77,12 @@ def test_generic_test_is_named_by_what_it_asks_for_and_the_column() -> None:
     assert check_description(one) == ("`player_id`: not_null. dbt test `not_null_fct_x_player_id`.")
 
 
+def test_singular_test_is_described_by_its_header() -> None:
+    sql = "-- A purchase is counted once;\n-- else revenue is too high.\nselect 1\n-- no more"
+    described = check_description(data_test("assert_it", raw_code=sql))
+    assert described == "A purchase is counted once; else revenue is too high."
+
+
 def test_two_tests_that_would_have_one_name_keep_the_names_of_dbt() -> None:
     at = "model.boathouse.fct_x"
     names = ("accepted_range_fct_x_age__1", "accepted_range_fct_x_age__99")
