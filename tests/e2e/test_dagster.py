@@ -28,6 +28,11 @@ DOMAINS = (
     *("vehicles", "actions", "fleet", "telemetry"),
 )
 CURSED = "select purchase_id from {{ ref('fct_purchases') }} where product_id = 666"
+LANDING = {
+    "repositoryLocationName": "boathouse",
+    "repositoryName": "__repository__",
+    "sensorName": "landing",
+}
 HEADER = "PurchaseID,product,user,date\n"
 SLOWLY = 120_000  # milliseconds a page may take on a busy machine
 pytestmark = pytest.mark.xdist_group("dagster")
@@ -68,25 +73,35 @@ class Server:
         assert found.get("__typename") != "PythonError", found
         return bool(found) and entry["loadStatus"] == "LOADED"
 
-    def set_sensor(self, verb: str) -> None:
-        """Start or stop the sensor on landing."""
-        location = "boathouse"
-        where = {"repositoryLocationName": location, "repositoryName": "__repository__"}
-        state = self.ask(
+    def _sensor(self) -> dict[str, Any]:
+        query = (
             "query ($s: SensorSelector!) { sensorOrError(sensorSelector: $s) { ... on Sensor "
-            "{ sensorState { id } } } }",
-            s={**where, "sensorName": "landing"},
-        )["sensorOrError"]
-        if verb == "stop":
-            self.ask(
-                "mutation ($id: String!) { stopSensor(id: $id) { __typename } }",
-                id=state["sensorState"]["id"],
-            )
-        else:
-            self.ask(
-                "mutation ($s: SensorSelector!) { startSensor(sensorSelector: $s) { __typename } }",
-                s={**where, "sensorName": "landing"},
-            )
+            "{ sensorState { id status ticks(limit: 1) { status } } } } }"
+        )
+        state: dict[str, Any] = self.ask(query, s=LANDING)["sensorOrError"]["sensorState"]
+        return state
+
+    def start_sensor(self) -> None:
+        """Start the sensor on landing."""
+        self.ask(
+            "mutation ($s: SensorSelector!) { startSensor(sensorSelector: $s) { __typename } }",
+            s=LANDING,
+        )
+        assert self._sensor()["status"] == "RUNNING"
+
+    def stop_sensor(self) -> None:
+        """Stop the sensor on landing, and wait for the look that it takes just now."""
+        self.ask(
+            "mutation ($id: String!) { stopSensor(id: $id) { __typename } }",
+            id=self._sensor()["id"],
+        )
+
+        def is_still() -> bool:
+            state = self._sensor()
+            looking = any(tick["status"] == "STARTED" for tick in state["ticks"])
+            return state["status"] == "STOPPED" and not looking
+
+        wait_until(is_still, "the sensor has stopped", self.process)
 
     def launch(self, job: str) -> str:
         """Launch a job, as a click on its button does, and return the run's id."""
@@ -144,7 +159,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(house, port, process)
     try:
         wait_until(server.is_ready, "Dagster has loaded the definitions", process)
-        server.set_sensor("stop")
+        server.stop_sensor()
         yield server
     finally:
         children = psutil.Process(process.pid).children(recursive=True)
@@ -235,7 +250,7 @@ def test_two_launched_at_once_both_succeed(server: Server) -> None:
 
 def test_sensor_releases_what_arrives(server: Server) -> None:
     day = deliver_next_snapshot(server.house, "1,12,5,2026-02-01")
-    server.set_sensor("start")
+    server.start_sensor()
     assert server.wait_for_runs(4)[0] == "SUCCESS"
     query = f"select max(last_changed_on) = '{day}' from marts.fct_purchases"
     assert server.house.released(query) == [(True,)]
