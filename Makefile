@@ -6,11 +6,12 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 HOME_FOLDER := $(if $(BOATHOUSE_HOME),$(BOATHOUSE_HOME),data)
 
-.PHONY: help warehouse test lint format docs benchmark lock clean
+.PHONY: help warehouse dagster chromium test lint format docs benchmark lock clean
 
 help:
 	@echo "make warehouse   install, load what waits (demo files if there is nothing), build, release"
 	@echo "make test        install, lint, type-check and run every test"
+	@echo "make dagster     the warehouse in Dagster's UI, at http://127.0.0.1:3000"
 	@echo "make docs        the dbt site, and docs/reference.md: every table and column"
 	@echo "make benchmark   measure speed and memory, rewrite docs/benchmarks.md"
 	@echo "make lock        pin newer versions of the dependencies"
@@ -27,7 +28,22 @@ warehouse: $(INSTALLED)
 	@$(BIN)/boathouse generate --if-empty
 	@$(BIN)/boathouse run
 
-test: lint
+# HOST and PORT say where else it listens: `make dagster PORT=3001`.
+dagster: $(INSTALLED)
+	@exec $(BIN)/python -m orchestration $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
+
+# A browser for the tests of pages; it comes from Debian's or Ubuntu's packages.
+chromium:
+	@command -v chromium >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing chromium …"; \
+			apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; \
+		else \
+			echo "There is no chromium, and it takes root and apt to install it:" \
+				"the tests of pages are skipped."; \
+		fi; }
+
+test: lint chromium
 	@$(BIN)/pytest -n 2
 
 lint: $(INSTALLED)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from benchmarks import (
     demo_data,
+    landing_to_release,
     main_job,
     many_small_files,
     more_domains,
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Section]] = {
     "more_domains": more_domains.run,
     "one_more_day": one_more_day.run,
     "main_job": main_job.run,
+    "landing_to_release": landing_to_release.run,
     "demo": demo_data.run,
 }
 """Name, as it is typed and as its section is headed -> what runs it."""

@@ -122,20 +122,13 @@ class Bench:
         Raises:
             BenchmarkError: it failed; says the end of what it printed.
         """
-        # In `cwd` there is no `.env`; everything temporary stays in the work folder.
-        own = {
-            "PYTHONPATH": str(REPOSITORY),
-            "PYTHONPYCACHEPREFIX": str(self.work / "pycache"),
-            "TMPDIR": str(self.work),
-            **environment,
-        }
         said, complained = cwd / "output.txt", cwd / "errors.txt"
         with said.open("w") as out, complained.open("w") as err:
             started = time.perf_counter()
             child = subprocess.Popen(
                 command,
                 cwd=cwd,
-                env={**_without_settings(os.environ), **own},
+                env=process_environment(self, environment),
                 stdout=out,
                 stderr=err,
             )
@@ -165,6 +158,19 @@ class Bench:
                 found[name].each.append(sample)
                 tell(f"  {number + 1}/{repetitions} {name}: {sample.seconds:.3f} s")
         return found
+
+
+def process_environment(bench: Bench, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a measured process; what is temporary stays in the work folder.
+
+    The process runs in a folder of its own, where there is no `.env`.
+    """
+    own = {
+        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONPYCACHEPREFIX": str(bench.work / "pycache"),
+        "TMPDIR": str(bench.work),
+    }
+    return {**_without_settings(os.environ), **own, **environment}
 
 
 def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:

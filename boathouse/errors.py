@@ -13,6 +13,7 @@ class BoathouseError(Exception):
     """Base of all expected errors: a message (what and where) and a hint (what to do)."""
 
     exit_code = 1
+    is_transient = False  # trying the same again later may help, with nothing mended
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -36,9 +37,17 @@ class ContractError(BoathouseError):
 class LockTimeoutError(BoathouseError):
     """Another process held the writer lock for longer than this one may wait."""
 
+    is_transient = True
+
 
 class LakeError(BoathouseError):
     """The lake could not be opened, or an operation on it failed for good."""
+
+
+class LakeBusyError(LakeError):
+    """Somebody else kept the catalogue busy, or its server could not be reached."""
+
+    is_transient = True
 
 
 class BuildError(BoathouseError):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import duckdb
 
 from boathouse import extensions
-from boathouse.errors import LakeError
+from boathouse.errors import LakeBusyError, LakeError
 from boathouse.settings import MIB, Settings
 from boathouse.sql import identifier, literal
 
@@ -102,7 +102,7 @@ class Lake:
         effects beyond the transaction.
 
         Raises:
-            LakeError: the other writer was still in the way after all retries.
+            LakeBusyError: the other writer was still in the way after all retries.
         """
         pause = FIRST_PAUSE_SECONDS
         for attempt in range(RETRIES + 1):
@@ -117,7 +117,7 @@ class Lake:
                 if not is_passing(error):
                     raise
                 if attempt == RETRIES:
-                    raise LakeError(
+                    raise LakeBusyError(
                         f"Could not commit “{message}”: another process kept the catalogue busy.",
                         hint="Run it again once that process is done; nothing was written.",
                     ) from error
@@ -275,7 +275,7 @@ def attach(
             _tell_of_full_disk(error, settings)
             if not is_passing(error) or attempt == RETRIES:
                 said = str(error).replace(settings.postgres or "\0", "…")  # it may hold a password
-                raise LakeError(
+                raise (LakeBusyError if is_passing(error) else LakeError)(
                     f"The lake's catalogue cannot be opened: {said}",
                     hint="Check BOATHOUSE_HOME, BOATHOUSE_CATALOG and BOATHOUSE_LAKE.",
                 ) from error

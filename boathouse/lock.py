@@ -21,7 +21,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from boathouse import extensions
-from boathouse.errors import LakeError, LockTimeoutError
+from boathouse.errors import LakeBusyError, LockTimeoutError
 from boathouse.settings import Settings
 from boathouse.sql import literal
 
@@ -119,7 +119,7 @@ class _WriterLock:
         except duckdb.Error as error:
             # The address may hold a password.
             said = str(error).replace(self._settings.postgres, "…")
-            raise LakeError(
+            raise LakeBusyError(
                 f"The catalogue's PostgreSQL server cannot be reached: {said.strip()}",
                 hint="Check BOATHOUSE_CATALOG, and that the server is running.",
             ) from error
@@ -198,7 +198,7 @@ def acquire(
 
     Raises:
         LockTimeoutError: it was not free within `BOATHOUSE_LOCK_TIMEOUT` seconds.
-        LakeError: the PostgreSQL server of a shared catalogue cannot be reached.
+        LakeBusyError: the PostgreSQL server of a shared catalogue cannot be reached.
     """
     lock = _locks.setdefault(settings.lock_file, _WriterLock(settings.lock_file))
     lock.acquire(settings, command, on_wait)

@@ -33,10 +33,21 @@ def load(
     contracts: Mapping[str, Contract],
     *,
     source: str | None = None,
+    only: Callable[[Delivery], bool] | None = None,
+    again: bool = False,
     command: str = "boathouse load",
     on_progress: Progress | None = None,
 ) -> LoadReport:
-    """Load all that waits in landing (of one source, if given) and return what became of it.
+    """Load all that waits in landing and return what became of it.
+
+    Args:
+        settings: Which home.
+        contracts: All contracts, by source.
+        source: Only this one.
+        only: Says of each waiting file whether to load it; all when None.
+        again: Load files anew that were loaded before, and take back the rows they gave.
+        command: What others see who wait for the lock.
+        on_progress: Called after each transaction.
 
     Raises:
         UsageError: there is no contract for `source`.
@@ -56,8 +67,9 @@ def load(
         report.unknown = list(waiting.unknown)
         done = 0
         for name, files in waiting.by_source.items():
-            for batch in batches(files, settings):
-                load_batch(opened, contracts[name], batch, settings, report)
+            wanted = [file for file in files if only is None or only(file)]
+            for batch in batches(wanted, settings):
+                load_batch(opened, contracts[name], batch, settings, report, again=again)
                 done += len(batch)
                 if on_progress:
                     on_progress(done, waiting.count)
@@ -101,6 +113,8 @@ def load_batch(
     files: list[Delivery],
     settings: Settings,
     report: LoadReport,
+    *,
+    again: bool = False,
 ) -> None:
     """Load files of one source in one transaction, move them, and add them to the report."""
     with work_folder(settings) as work:
@@ -121,7 +135,7 @@ def load_batch(
                 _archive(outcome, settings, contract)
                 report.add_recovered(contract.source)
             else:
-                batch.add(file, sha256, seen, is_redelivery=bool(before))
+                batch.add(file, sha256, [] if again else seen, is_redelivery=bool(before))
         reached("load:read")
         commit(batch)
         reached("load:committed")

@@ -45,6 +45,7 @@ class SourceReport:
     rows_read: int = 0
     rows_loaded: int = 0
     rows_rejected: int = 0
+    load_ids: list[int] = field(default_factory=list)  # in the ledger, of these files
 
 
 @dataclass
@@ -70,6 +71,8 @@ class LoadReport:
                 counts.files_duplicate += 1
             case _:
                 counts.files_rejected += 1
+        if outcome.load_id not in counts.load_ids:
+            counts.load_ids.append(outcome.load_id)
         counts.rows_read += outcome.rows_read
         counts.rows_loaded += outcome.rows_loaded
         counts.rows_rejected += outcome.rows_rejected

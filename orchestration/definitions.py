@@ -1,0 +1,63 @@
+"""The code location: everything that Dagster shows and runs."""
+
+from collections.abc import Collection, Sequence
+
+from dagster import AssetKey, AssetsDefinition, Definitions, in_process_executor
+
+from boathouse.settings import Settings
+from orchestration.alerting import alert_sensors
+from orchestration.days import day_partitions, day_sources, day_specs
+from orchestration.jobs import (
+    asset_jobs,
+    calendar_schedules,
+    day_jobs,
+    deliveries_job,
+    what_follows,
+)
+from orchestration.landing import landing_sensor
+from orchestration.marts import mart_assets
+from orchestration.project import Project, load_project
+from orchestration.releasing import release_asset, rollback_job
+from orchestration.sources import source_assets
+from orchestration.translator import Translator
+from orchestration.upkeep import maintenance_job, maintenance_schedule
+
+
+def build_definitions(project: Project) -> Definitions:
+    """Return all definitions of a project."""
+    translator = Translator()
+    models = mart_assets(project, translator)
+    marts = [key for key in models.keys if key.path[0] == "marts"]
+    assets = [*source_assets(project, translator), models, release_asset(project, marts)]
+    partitions = {
+        contract.source: day_partitions(project, contract) for contract in day_sources(project)
+    }
+    specs = day_specs(project, partitions)
+    maintenance = maintenance_job(project)
+    deliveries = deliveries_job()
+    return Definitions(
+        assets=[*assets, *specs],
+        jobs=[
+            *asset_jobs(project),
+            deliveries,
+            *day_jobs(project, translator, partitions),
+            rollback_job(project),
+            maintenance,
+        ],
+        schedules=[*calendar_schedules(project), maintenance_schedule(maintenance)],
+        sensors=[
+            landing_sensor(project, deliveries, _touched(project, assets)),
+            *alert_sensors(project),
+        ],
+        executor=in_process_executor,
+    )
+
+
+def _touched(
+    project: Project, assets: Sequence[AssetsDefinition]
+) -> dict[str, Collection[AssetKey]]:
+    """Return for each source the assets that follow from it, itself included."""
+    return {source: what_follows([source]).resolve(assets) for source in project.contracts}
+
+
+defs = build_definitions(load_project(Settings()))

@@ -1,0 +1,103 @@
+"""Maintenance as a job and a schedule: the lake's, and of what Dagster itself keeps."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from dagster import (
+    Config,
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultScheduleStatus,
+    In,
+    JobDefinition,
+    Nothing,
+    OpExecutionContext,
+    RunsFilter,
+    ScheduleDefinition,
+    job,
+    op,
+)
+from pydantic import Field
+
+from boathouse.maintain import maintain
+from orchestration.project import Project
+from orchestration.running import POOL, core_errors
+from orchestration.timetable import MAINTENANCE_CRON, RUN_DAYS
+
+_ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+
+
+class MaintenanceConfig(Config):
+    """How maintenance runs."""
+
+    dry_run: bool = Field(default=False, description="Only say what would be done.")
+
+
+def maintenance_job(project: Project) -> JobDefinition:
+    """Return the job that keeps the lake, and Dagster's own storage, small and quick."""
+
+    @op(pool=POOL, description="Compact, expire what no kept release needs, remove leftovers.")
+    def maintain_lake(context: OpExecutionContext, config: MaintenanceConfig) -> None:
+        with core_errors(context):
+            report = maintain(project.settings, dry_run=config.dry_run)
+        context.add_output_metadata({"report": report.as_dict()})
+
+    @op(
+        ins={"maintained": In(Nothing)},
+        description=f"Forget runs of Dagster that ended more than {RUN_DAYS} days ago.",
+    )
+    def forget_old_runs(context: OpExecutionContext, config: MaintenanceConfig) -> None:
+        before = datetime.now(UTC) - timedelta(days=RUN_DAYS)
+        forgotten = forget_runs(
+            context.instance, before, project.dagster_home, dry_run=config.dry_run
+        )
+        context.add_output_metadata({"runs": forgotten})
+
+    @job(
+        name="maintenance",
+        description="Keep the lake small and quick without changing a row, and forget old runs.",
+    )
+    def maintenance() -> None:
+        forget_old_runs(maintained=maintain_lake())
+
+    return maintenance
+
+
+def forget_runs(
+    instance: DagsterInstance, before: datetime, home: Path, *, dry_run: bool = False
+) -> int:
+    """Delete ended runs of before a time, with their events and logs; return how many.
+
+    The newest materialization of an asset, and the newest result of a check, are events of their
+    runs: a run that made one of them stays.
+    """
+    runs = instance.get_run_records(RunsFilter(statuses=_ENDED, created_before=before))
+    needed = _runs_that_show(instance)
+    old = [record.dagster_run.run_id for record in runs if record.dagster_run.run_id not in needed]
+    for run_id in [] if dry_run else old:
+        instance.delete_run(run_id)
+        shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
+    return len(old)
+
+
+def _runs_that_show(instance: DagsterInstance) -> set[str]:
+    """Return the runs that made what the UI shows as the newest of each asset and partition."""
+    records = instance.get_asset_records(list(instance.get_asset_keys()))
+    return {
+        record.asset_entry.last_materialization_record.run_id
+        for record in records
+        if record.asset_entry.last_materialization_record is not None
+    }
+
+
+def maintenance_schedule(job: JobDefinition) -> ScheduleDefinition:
+    """Return the nightly schedule of maintenance."""
+    return ScheduleDefinition(
+        job=job,
+        name="maintenance_nightly",
+        cron_schedule=MAINTENANCE_CRON,
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.RUNNING,
+        description="Maintenance every night at 3:00.",
+    )

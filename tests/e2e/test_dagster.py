@@ -1,0 +1,280 @@
+"""Dagster as a person opens it: one server, one home, a browser, and what goes wrong.
+
+The tests follow each other in this order, on one home, because starting and filling it takes long.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from support.command import House, wait_until
+from support.homes import copy_project
+
+from boathouse.release import current_release
+
+DOMAINS = (
+    *("sessions", "students", "purchases", "courier", "music"),
+    *("vehicles", "actions", "fleet", "telemetry"),
+)
+CURSED = "select purchase_id from {{ ref('fct_purchases') }} where product_id = 666"
+LANDING = {
+    "repositoryLocationName": "boathouse",
+    "repositoryName": "__repository__",
+    "sensorName": "landing",
+}
+HEADER = "PurchaseID,product,user,date\n"
+SLOWLY = 120_000  # milliseconds a page may take on a busy machine
+pytestmark = pytest.mark.xdist_group("dagster")
+
+
+class Server:
+    """`python -m orchestration`, and what can be asked of it."""
+
+    def __init__(self, house: House, port: int, process: "subprocess.Popen[str]") -> None:
+        self.house = house
+        self.address = f"http://127.0.0.1:{port}"
+        self.process = process
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Return the answer to a GraphQL query."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(
+            f"{self.address}/graphql", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found: dict[str, Any] = json.load(answer)
+        assert "errors" not in found, found["errors"]
+        data: dict[str, Any] = found["data"]
+        return data
+
+    def is_ready(self) -> bool:
+        """Return whether the code location is loaded."""
+        try:
+            data = self.ask(
+                "{ workspaceOrError { ... on Workspace { locationEntries {"
+                " loadStatus locationOrLoadError { __typename ... on PythonError "
+                "{ message } } } } } }"
+            )
+        except OSError:
+            return False
+        (entry,) = data["workspaceOrError"]["locationEntries"]
+        found = entry["locationOrLoadError"] or {}
+        assert found.get("__typename") != "PythonError", found
+        return bool(found) and entry["loadStatus"] == "LOADED"
+
+    def _sensor(self) -> dict[str, Any]:
+        query = (
+            "query ($s: SensorSelector!) { sensorOrError(sensorSelector: $s) { ... on Sensor "
+            "{ sensorState { id status ticks(limit: 1) { status } } } } }"
+        )
+        state: dict[str, Any] = self.ask(query, s=LANDING)["sensorOrError"]["sensorState"]
+        return state
+
+    def start_sensor(self) -> None:
+        """Start the sensor on landing."""
+        self.ask(
+            "mutation ($s: SensorSelector!) { startSensor(sensorSelector: $s) { __typename } }",
+            s=LANDING,
+        )
+        assert self._sensor()["status"] == "RUNNING"
+
+    def stop_sensor(self) -> None:
+        """Stop the sensor on landing, and wait for the look that it takes just now."""
+        self.ask(
+            "mutation ($id: String!) { stopSensor(id: $id) { __typename } }",
+            id=self._sensor()["id"],
+        )
+
+        def is_still() -> bool:
+            state = self._sensor()
+            looking = any(tick["status"] == "STARTED" for tick in state["ticks"])
+            return state["status"] == "STOPPED" and not looking
+
+        wait_until(is_still, "the sensor has stopped", self.process)
+
+    def launch(self, job: str) -> str:
+        """Launch a job, as a click on its button does, and return the run's id."""
+        selector = {
+            "repositoryLocationName": "boathouse",
+            "repositoryName": "__repository__",
+            "jobName": job,
+        }
+        found = self.ask(
+            "mutation ($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename "
+            "... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }",
+            p={"selector": selector, "runConfigData": {}},
+        )["launchRun"]
+        assert found["__typename"] == "LaunchRunSuccess", found
+        return str(found["run"]["runId"])
+
+    def runs(self) -> list[tuple[str, str]]:
+        """Return id and status of all runs, newest first."""
+        found = self.ask("{ runsOrError { ... on Runs { results { runId status } } } }")
+        return [(run["runId"], run["status"]) for run in found["runsOrError"]["results"]]
+
+    def wait_for_runs(self, count: int) -> list[str]:
+        """Return how the newest runs came out, newest first, once so many have ended."""
+        ended = ("SUCCESS", "FAILURE", "CANCELED")
+        wait_until(
+            lambda: sum(status in ended for _, status in self.runs()) >= count,
+            f"{count} runs have ended",
+            self.process,
+        )
+        return [status for _, status in self.runs()]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Open Dagster on an empty home, with the sensor stopped."""
+    folder = tmp_path_factory.mktemp("dagster")
+    house = House(copy_project(folder / "project", DOMAINS), folder / "home")
+    test = house.project / "tests/data/purchases/assert_no_cursed_product.sql"
+    test.write_text(CURSED)
+    port = free_port()
+    how = house._how({})
+    log = (folder / "server.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestration", "--port", str(port)],
+        **how,
+        stdout=log,
+        stderr=log,
+    )
+    server = Server(house, port, process)
+    try:
+        wait_until(server.is_ready, "Dagster has loaded the definitions", process)
+        server.stop_sensor()
+        yield server
+    finally:
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(90)
+        finally:
+            process.kill()
+            log.close()
+        _, alive = psutil.wait_procs(children, timeout=10)
+        for child in alive:
+            child.kill()
+        assert not alive, f"still there after Ctrl-C: {alive}"
+        assert process.returncode == 0, (folder / "server.log").read_text()[-3000:]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        why = "there is no chromium; `make chromium` installs it where apt and root are"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    """Return a page that may talk to the server alone."""
+    asked: list[str] = []
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(SLOWLY)
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    context.close()
+    addresses = (server.address, server.address.replace("http", "ws", 1), "data:", "blob:")
+    assert [url for url in asked if not url.startswith(addresses)] == []
+
+
+def look(page: Page, name: str) -> None:
+    """Keep a picture for a person, when one asks for it with BOATHOUSE_SCREENSHOTS."""
+    folder = os.environ.get("BOATHOUSE_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def materialize_all(page: Page, server: Server) -> None:
+    """Open the asset graph and click “Materialize all”."""
+    page.goto(f"{server.address}/asset-groups")
+    button = page.get_by_role("button", name="Materialize all")
+    expect(button).to_be_enabled(timeout=SLOWLY)
+    button.click()
+
+
+def test_everything_is_materialized_by_clicking(server: Server, page: Page) -> None:
+    server.house.boathouse("generate", "--scale", "0.02", "--days", "3", "--seed", "7")
+    materialize_all(page, server)
+    assert server.wait_for_runs(1) == ["SUCCESS"]
+    page.goto(f"{server.address}/asset-groups")
+    for domain in (*DOMAINS, "release"):
+        expect(page.get_by_text(domain, exact=True).first).to_be_visible(timeout=SLOWLY)
+    expect(page.get_by_text("materialized").first).to_be_visible(timeout=SLOWLY)
+    look(page, "groups")
+    released = server.house.released("select count(*) from marts.fct_sessions")
+    assert released > [(0,)]
+
+
+def test_release_and_green_checks_are_seen(server: Server, page: Page) -> None:
+    page.goto(f"{server.address}/assets/release")
+    expect(page.get_by_text("The file that everybody reads").first).to_be_visible(timeout=SLOWLY)
+    look(page, "release")
+    page.goto(f"{server.address}/assets/marts/fct_purchases?view=checks")
+    expect(page.get_by_text("assert_no_cursed_product").first).to_be_visible(timeout=SLOWLY)
+    expect(page.get_by_text("Passed").first).to_be_visible(timeout=SLOWLY)
+    look(page, "checks")
+
+
+def test_two_launched_at_once_both_succeed(server: Server) -> None:
+    runs = {server.launch("vehicles_daily_summary") for _ in range(2)}
+    assert len(runs) == 2
+    assert server.wait_for_runs(3) == ["SUCCESS"] * 3
+
+
+def test_sensor_releases_what_arrives(server: Server) -> None:
+    day = deliver_next_snapshot(server.house, "1,12,5,2026-02-01")
+    server.start_sensor()
+    assert server.wait_for_runs(4)[0] == "SUCCESS"
+    query = f"select max(last_changed_on) = '{day}' from marts.fct_purchases"
+    assert server.house.released(query) == [(True,)]
+
+
+def test_failing_data_test_is_seen_and_the_released_file_stays_the_old_one(
+    server: Server, page: Page
+) -> None:
+    before = current_release(server.house.settings)
+    deliver_next_snapshot(server.house, "1,666,5,2026-02-01")
+    assert server.wait_for_runs(5)[0] == "FAILURE"
+    assert current_release(server.house.settings) == before
+    page.goto(f"{server.address}/assets/marts/fct_purchases?view=checks")
+    page.get_by_text("assert_no_cursed_product").first.click()
+    expect(page.get_by_text("Failed").first).to_be_visible(timeout=SLOWLY)
+    look(page, "failed-check")
+    page.goto(f"{server.address}/runs/{server.runs()[0][0]}")
+    expect(page.get_by_text("assert_no_cursed_product").first).to_be_visible(timeout=SLOWLY)
+    look(page, "failed-run")
+
+
+def deliver_next_snapshot(house: House, row: str) -> str:
+    """Deliver the shop's table as it is on the day after the newest one; returns that day."""
+    query = "select (max(snapshot_date) + 1)::varchar from lake.raw.purchases"
+    ((day,),) = house.in_lake(query)
+    house.drop("purchases", f"purchases_{day}.csv", f"{HEADER}{row}\n")
+    return str(day)
