@@ -1,0 +1,32 @@
+"""The menu: every page by section, in the order in which people read them."""
+
+from dashboards.frame import Page
+from dashboards.views import overview, quality, releases
+
+PAGES: dict[str, list[Page]] = {
+    "": [
+        Page(
+            "overview",
+            "Overview",
+            ":material/dashboard:",
+            "What there is, how fresh it is, and whether it can be trusted.",
+            overview.show,
+        ),
+    ],
+    "Trust": [
+        Page(
+            "quality",
+            "Data quality",
+            ":material/fact_check:",
+            "What was rejected and why, what the tests said, what was replayed.",
+            quality.show,
+        ),
+        Page(
+            "releases",
+            "Releases",
+            ":material/inventory_2:",
+            "Which releases there are, and what changed between two of them.",
+            releases.show,
+        ),
+    ],
+}
