@@ -17,7 +17,9 @@ def _shown(page: Page) -> Callable[[], None]:
     return run
 
 
-st.set_page_config(page_title="Boathouse", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
+st.set_page_config(
+    page_title="Boathouse", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide"
+)
 st.navigation(
     {
         section: [

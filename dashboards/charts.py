@@ -34,6 +34,7 @@ STATES = {
     "skipped": "#7f8c92",
 }
 HEIGHT = 260
+FEW_DAYS = 7  # so few that each is named on the axis
 _TEXT = "__text"
 
 
@@ -49,7 +50,7 @@ def bars(
             x=alt.X(f"{x}:Q", title=_title(frame, x), axis=_amounts(frame, x)),
             y=alt.Y(f"{y}:N", title=_title(frame, y), sort=None, axis=alt.Axis(labelLimit=180)),
             tooltip=_tooltips(shown),
-            **_colored(frame, color),
+            **_colored(frame, color, has_legend=color != y),
         )
         .properties(height=alt.Step(22))
     )
@@ -160,6 +161,8 @@ def _chart(frame: pl.DataFrame) -> alt.Chart:
 def _along(frame: pl.DataFrame, name: str, *, is_bar: bool = False) -> alt.X:
     kind = frame.schema[name]
     title = _title(frame, name)
+    if kind == pl.Date and is_bar and frame[name].n_unique() <= FEW_DAYS:
+        return alt.X(f"{name}{_TEXT}:O", title=title, sort=None, axis=alt.Axis(labelOverlap=True))
     if kind == pl.Date and is_bar:
         return alt.X(f"{name}:T", title=title, timeUnit="utcyearmonthdate", axis=_days())
     if kind.is_temporal():
@@ -174,16 +177,12 @@ def _days() -> alt.Axis:
 
 
 def _amounts(frame: pl.DataFrame, name: str) -> alt.Axis:
-    return alt.Axis(format="%" if _is_share(name) else "~s" if _is_large(frame, name) else ",~r")
+    fractional = not frame.schema[name].is_integer()
+    return alt.Axis(format="%" if _is_share(name) else ",~f", tickMinStep=0 if fractional else 1)
 
 
 def _is_share(name: str) -> bool:
     return name.endswith(("_rate", "_share", "retention"))
-
-
-def _is_large(frame: pl.DataFrame, name: str) -> bool:
-    top = frame[name].max()
-    return top is not None and float(str(top)) >= 10_000
 
 
 def _format(frame: pl.DataFrame, name: str) -> str:
@@ -209,12 +208,14 @@ def _title(frame: pl.DataFrame, name: str) -> str:
     return label(name, frame.schema[name])
 
 
-def _colored(frame: pl.DataFrame, name: str | None) -> dict[str, alt.Color]:
+def _colored(
+    frame: pl.DataFrame, name: str | None, *, has_legend: bool = True
+) -> dict[str, alt.Color]:
     if name is None:
         return {}
     values = frame[name].unique(maintain_order=True).to_list()
     scale = alt.Scale(domain=values, range=colors(values))
-    legend = alt.Legend(orient="bottom", columns=4, labelLimit=140)
+    legend = alt.Legend(orient="bottom", columns=4, labelLimit=140) if has_legend else None
     return {"color": alt.Color(f"{name}:N", title=_title(frame, name), scale=scale, legend=legend)}
 
 

@@ -1,7 +1,7 @@
 """The menu: every page by section, in the order in which people read them."""
 
 from dashboards.frame import Page
-from dashboards.views import overview, quality, releases
+from dashboards.views import overview, quality, releases, sql
 
 PAGES: dict[str, list[Page]] = {
     "": [
@@ -27,6 +27,15 @@ PAGES: dict[str, list[Page]] = {
             ":material/inventory_2:",
             "Which releases there are, and what changed between two of them.",
             releases.show,
+        ),
+    ],
+    "Explore": [
+        Page(
+            "sql",
+            "SQL",
+            ":material/terminal:",
+            "Ask the released warehouse anything; nothing can be changed or broken from here.",
+            sql.show,
         ),
     ],
 }

@@ -1,4 +1,7 @@
-"""What a page is made of: figures, tables, key figures and empty states, each with its download."""
+"""What a page is made of: figures, tables, key figures and empty states, each with its download.
+
+Titles and notes are the pages' own Markdown, never data; values and frames are shown as they are.
+"""
 
 import io
 import json
@@ -42,6 +45,7 @@ def grid(title: str, frame: pl.DataFrame, height: int | None = None) -> None:
         hide_index=True,
         height=height or "auto",
         column_config={name: _column(name, frame.schema[name]) for name in frame.columns},
+        placeholder="–",
         alt=title,
     )
 
@@ -77,7 +81,8 @@ def figures(values: Sequence[tuple[str, str, str]]) -> None:
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
-                width=200,
+                width="stretch",
+                height="stretch",
             )
 
 
@@ -91,7 +96,9 @@ def pairs(values: Iterable[tuple[str, object]]) -> None:
     frame = pl.DataFrame(
         [(name, str(value)) for name, value in values], schema=["what", "value"], orient="row"
     )
-    st.dataframe(frame, hide_index=True, column_config={"what": "", "value": ""}, height="content")
+    st.dataframe(
+        frame, hide_index=True, column_config={"what": "Fact", "value": "Value"}, height="content"
+    )
 
 
 def _heading(title: str, frame: pl.DataFrame, note: str) -> None:
@@ -100,7 +107,7 @@ def _heading(title: str, frame: pl.DataFrame, note: str) -> None:
         if not frame.is_empty():
             downloads(title, frame)
     if note:
-        st.caption(plain(note))
+        st.caption(note)
 
 
 def downloads(title: str, frame: pl.DataFrame) -> None:

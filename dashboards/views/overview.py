@@ -66,7 +66,7 @@ def _domains(view: View) -> None:
                 chart_data=days["amount"].to_list(),
                 chart_type="area",
                 border=True,
-                width=210,
+                width="stretch",
             )
 
 

@@ -24,7 +24,7 @@ def show(view: View) -> None:
         figure(
             "Rejected rows by day of loading",
             by_day,
-            charts.columns(by_day, "loaded_on", "rows_rejected", color="source"),
+            charts.columns(by_day, "loaded_on", "rows_rejected"),
         )
     reasons = view.query("reasons", **chosen)
     table("Reasons", reasons, "A row that breaks two rules counts for both.", height=300)
