@@ -14,19 +14,17 @@ PORT = 8501
 _FROM_THE_OUTSIDE = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 
 
-def main() -> int:
-    """Replace this process by Streamlit's server; returns 1 when the settings are wrong."""
+def main() -> None:
+    """Replace this process by Streamlit's server, or exit and say what is wrong."""
     options = _options()
     try:
         settings = Settings()
         state = settings.work / "dashboard"
         state.mkdir(parents=True, exist_ok=True)
     except BoathouseError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+        sys.exit(str(error))
     except OSError as error:
-        print(f"There is no place for the dashboard's state: {error}", file=sys.stderr)
-        return 1
+        sys.exit(f"There is no place for the dashboard's state: {error}")
     os.execve(sys.executable, command(options.host, options.port), environment(settings, state))
 
 
@@ -68,4 +66,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -17,9 +17,9 @@ def _shown(page: Page) -> Callable[[], None]:
     return run
 
 
-st.set_page_config(
-    page_title="Boathouse", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide"
-)
+ICON = Path(__file__).with_name("icon.svg")
+
+st.set_page_config(page_title="Boathouse", page_icon=str(ICON), layout="wide")
 st.navigation(
     {
         section: [

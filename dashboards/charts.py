@@ -43,7 +43,7 @@ def bars(
 ) -> alt.Chart:
     """Return horizontal bars, in the order of the rows: `x` is how much, `y` is of what."""
     shown = frame.head(limit)
-    return (
+    drawn: alt.Chart = (
         _chart(shown)
         .mark_bar(color=COLOR)
         .encode(
@@ -54,6 +54,7 @@ def bars(
         )
         .properties(height=alt.Step(22))
     )
+    return drawn
 
 
 def columns(
@@ -66,7 +67,7 @@ def columns(
 ) -> alt.Chart:
     """Return vertical bars; `x` is a day, a time or a category in the order of the rows."""
     position = {"xOffset": alt.XOffset(f"{color}:N")} if side_by_side and color else {}
-    return (
+    drawn: alt.Chart = (
         _chart(frame)
         .mark_bar(color=COLOR)
         .encode(
@@ -78,13 +79,14 @@ def columns(
         )
         .properties(height=HEIGHT)
     )
+    return drawn
 
 
 def lines(
     frame: pl.DataFrame, x: str, y: str, *, color: str | None = None, from_zero: bool = True
 ) -> alt.Chart:
     """Return one line, or one for each value of `color`, over time or numbers."""
-    return (
+    drawn: alt.Chart = (
         _chart(frame)
         .mark_line(color=COLOR, point=alt.OverlayMarkDef(size=18), strokeWidth=1.8)
         .encode(
@@ -100,6 +102,7 @@ def lines(
         )
         .properties(height=HEIGHT)
     )
+    return drawn
 
 
 def band(frame: pl.DataFrame, x: str, low: str, middle: str, high: str) -> alt.LayerChart:
@@ -113,12 +116,13 @@ def band(frame: pl.DataFrame, x: str, low: str, middle: str, high: str) -> alt.L
     line = base.mark_line(color=COLOR, point=alt.OverlayMarkDef(size=18)).encode(
         y=alt.Y(f"{middle}:Q", scale=scale)
     )
-    return (area + line).properties(height=HEIGHT)
+    drawn: alt.LayerChart = (area + line).properties(height=HEIGHT)
+    return drawn
 
 
 def heat(frame: pl.DataFrame, x: str, y: str, value: str, *, height: int = 240) -> alt.Chart:
     """Return a heat map, its rows and columns in the order of the frame."""
-    return (
+    drawn: alt.Chart = (
         _chart(frame)
         .mark_rect()
         .encode(
@@ -134,6 +138,7 @@ def heat(frame: pl.DataFrame, x: str, y: str, value: str, *, height: int = 240) 
         )
         .properties(height=height)
     )
+    return drawn
 
 
 def _chart(frame: pl.DataFrame) -> alt.Chart:

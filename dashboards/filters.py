@@ -6,7 +6,6 @@ shown by widgets that take text as it is, never as Markdown.
 
 from collections.abc import Sequence
 from datetime import date
-from typing import cast
 
 import streamlit as st
 
@@ -25,7 +24,7 @@ def dates(low: date | None, high: date | None, key: str = "dates") -> tuple[date
     )
     picked = chosen if isinstance(chosen, tuple) else (chosen,)
     # While somebody picks a range, Streamlit hands over its first day alone.
-    return cast(tuple[date, date], (picked[0], picked[-1]) if picked else (low, high))
+    return (picked[0], picked[-1]) if picked else (low, high)
 
 
 def some(title: str, key: str, options: Sequence[str]) -> list[str]:

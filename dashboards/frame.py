@@ -7,6 +7,7 @@ by now, and then runs the page again.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 import streamlit as st
@@ -103,7 +104,7 @@ def _badges(release: Release, domain: str | None) -> None:
 def _fresh(sources: pl.DataFrame) -> None:
     states = judge_freshness(sources)["state"].to_list()
     late = sum(state in ("late", "too late") for state in states)
-    loaded = sources["last_loaded_at"].max()
+    loaded: datetime | None = sources.select(pl.col("last_loaded_at").max()).item()
     when = f" · loaded {ago(loaded)}" if loaded else ""
     if late:
         st.badge(
@@ -118,7 +119,7 @@ def _fresh(sources: pl.DataFrame) -> None:
 
 
 def _tested(tests: pl.DataFrame) -> None:
-    counts = {status: count for status, count in tests.iter_rows()}
+    counts = dict(tests.iter_rows())
     bad = sum(counts.get(state, 0) for state in ("failed", "not run"))
     if bad:
         st.badge(f"{bad:,} tests not passed", icon=":material/close:", color="red")

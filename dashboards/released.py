@@ -187,9 +187,7 @@ def _open(path: Path, key: tuple[str, int, int], settings: Settings) -> Release:
             "autoload_known_extensions": False,
         },
     )
-    con.execute("set timezone = 'UTC'")
-    con.execute("set enable_external_access = false")
-    con.execute("set lock_configuration = true")
+    _lock(con)
     release_id, released_at = con.execute(
         "select release_id, released_at from meta.release"
     ).fetchall()[0]
@@ -198,6 +196,15 @@ def _open(path: Path, key: tuple[str, int, int], settings: Settings) -> Release:
         "select function_name from duckdb_functions() where schema_name = 'marts'"
     ).fetchall()
     return Release(key, release_id, released_at, path, con, frozenset(name for (name,) in found))
+
+
+def _lock(con: duckdb.DuckDBPyConnection) -> None:
+    """Close every way out of the database; it is closed already when a page still has it open."""
+    if con.execute("select current_setting('lock_configuration')").fetchall() == [(True,)]:
+        return
+    con.execute("set global timezone = 'UTC'")
+    con.execute("set global enable_external_access = false")
+    con.execute("set global lock_configuration = true")
 
 
 @st.cache_resource(show_spinner=False)

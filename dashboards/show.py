@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import altair as alt
 import polars as pl
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboards.text import label, plain
 
@@ -50,7 +51,7 @@ def grid(title: str, frame: pl.DataFrame, height: int | None = None) -> None:
     )
 
 
-def _column(name: str, data_type: pl.DataType) -> object:
+def _column(name: str, data_type: pl.DataType) -> ColumnConfig:
     title = label(name, data_type)
     config = st.column_config
     if isinstance(data_type, pl.Datetime):

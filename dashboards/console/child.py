@@ -22,26 +22,11 @@ MIB = 2**20
 _ADDRESS_SPACE_BEFORE = 3_072 * MIB
 _ROWS_A_BATCH = 2_048
 _PLAIN_TYPES = frozenset(
-    [
-        "boolean",
-        "tinyint",
-        "smallint",
-        "integer",
-        "bigint",
-        "utinyint",
-        "usmallint",
-        "uinteger",
-        "ubigint",
-        "float",
-        "double",
-        "decimal",
-        "varchar",
-        "date",
-        "timestamp",
-        "timestamp_s",
-        "timestamp_ms",
-        "timestamp_ns",
-    ]
+    {
+        *("boolean", "varchar", "date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns"),
+        *("tinyint", "smallint", "integer", "bigint", "float", "double", "decimal"),
+        *("utinyint", "usmallint", "uinteger", "ubigint"),
+    }
 )
 
 
@@ -51,8 +36,9 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     _limit(request)
     try:
-        check(request["sql"], frozenset(request["macros"]))
-        head, body = _answer(request)
+        con = _open(request)
+        check(con, request["sql"], frozenset(request["macros"]))
+        head, body = _answer(con, request)
     except RefusedError as error:
         head, body = {"error": str(error)}, b""
     except RecursionError:
@@ -64,7 +50,8 @@ def main() -> None:
     os._exit(0)  # without waiting for DuckDB to tidy up
 
 
-def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def _open(request: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    """Return a connection to the file that reaches nothing else; even parsing may open files."""
     path = Path(request["path"])
     os.chdir(path.parent)  # so that the file is known by its name alone
     con = duckdb.connect(
@@ -87,6 +74,12 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     con.execute("set home_directory = ''")
     con.execute("set enable_external_access = false")
     con.execute("set lock_configuration = true")
+    return con
+
+
+def _answer(
+    con: duckdb.DuckDBPyConnection, request: dict[str, Any]
+) -> tuple[dict[str, Any], bytes]:
     try:
         found = con.sql(request["sql"])
         columns = _names(found.columns)

@@ -35,14 +35,16 @@ class RefusedError(Exception):
     """The statement may not run; says why."""
 
 
-def check(sql: str, macros: frozenset[str]) -> None:
+def check(con: duckdb.DuckDBPyConnection, sql: str, macros: frozenset[str]) -> None:
     """Do nothing when the SQL may run on a release with these table macros.
+
+    `con` parses it, and must not reach any file: `import database` opens one while it is parsed.
 
     Raises:
         RefusedError: it may not, or is no SQL.
     """
     try:
-        statements = duckdb.extract_statements(sql)
+        statements = con.extract_statements(sql)
     except duckdb.Error as error:
         raise RefusedError(str(error)) from error
     if not statements:
@@ -55,16 +57,15 @@ def check(sql: str, macros: frozenset[str]) -> None:
     kind = statements[0].type.name
     if kind != "SELECT":
         raise RefusedError(f"{kind} is not allowed: the console only reads. Write a SELECT.")
-    for node in _nodes(_tree(sql)):
+    for node in _nodes(_tree(con, sql)):
         _check(node, macros)
 
 
-def _tree(sql: str) -> Any:
-    with duckdb.connect() as con:
-        try:
-            text = con.execute("select json_serialize_sql(?)", [sql]).fetchall()[0][0]
-        except duckdb.Error as error:
-            raise RefusedError(str(error)) from error
+def _tree(con: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    try:
+        text = con.execute("select json_serialize_sql(?)", [sql]).fetchall()[0][0]
+    except duckdb.Error as error:
+        raise RefusedError(str(error)) from error
     tree = json.loads(text)
     if tree.get("error"):
         raise RefusedError(
@@ -99,9 +100,9 @@ def _check(node: dict[str, Any], macros: frozenset[str]) -> None:
         _check_table(node)
     elif kind == "SHOW_REF" and str(node.get("table_name", "")).strip('"').lower() in _SHOWN:
         raise RefusedError("SHOW is not allowed here; the list of tables is on this page.")
-    name = node.get("function_name")
-    if isinstance(name, str) and name.lower() in FORBIDDEN_FUNCTIONS:
-        raise RefusedError(f"The function {name.lower()} is not allowed in the console.")
+    function = str(node.get("function_name", "")).lower()
+    if function in FORBIDDEN_FUNCTIONS:
+        raise RefusedError(f"The function {function} is not allowed in the console.")
 
 
 _SHOWN = frozenset({"databases", "variables", "secrets"})

@@ -1,5 +1,6 @@
 """SQL: any query on the released warehouse, in a process that cannot do anything else."""
 
+import altair as alt
 import polars as pl
 import streamlit as st
 
@@ -44,7 +45,7 @@ def _run(view: View, sql: str, limits: Limits) -> None:
             answer: Result | ConsoleError = run(view.release.path, sql, macros, limits)
         except ConsoleError as error:
             answer = error
-    st.session_state["answer"] = (view.release.release_id, sql, answer)
+    st.session_state["answer"] = (view.release.release_id, answer)
     history: list[str] = st.session_state.setdefault("history", [])
     if sql.strip():
         st.session_state["history"] = [sql, *(each for each in history if each != sql)]
@@ -52,7 +53,7 @@ def _run(view: View, sql: str, limits: Limits) -> None:
 
 
 def _answer(view: View) -> None:
-    release_id, sql, answer = st.session_state["answer"]
+    release_id, answer = st.session_state["answer"]
     if isinstance(answer, ConsoleError):
         st.error(plain(answer.message) + (f"\n\n{plain(answer.hint)}" if answer.hint else ""))
         return
@@ -82,7 +83,9 @@ def _chart(frame: pl.DataFrame) -> None:
         figure("Chart of the result", *_drawn(frame, along, value, kind))
 
 
-def _drawn(frame: pl.DataFrame, along: str, value: str, kind: str) -> tuple[pl.DataFrame, object]:
+def _drawn(
+    frame: pl.DataFrame, along: str, value: str, kind: str
+) -> tuple[pl.DataFrame, alt.Chart]:
     # Vega reads dots and brackets in a column's name as paths.
     shown = frame.select(pl.col(along).alias("along"), pl.col(value).alias("amount"))
     shown = shown.drop_nulls().head(MOST_ROWS_DRAWN)
