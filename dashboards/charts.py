@@ -120,6 +120,22 @@ def band(frame: pl.DataFrame, x: str, low: str, middle: str, high: str) -> alt.L
     return drawn
 
 
+def spans(frame: pl.DataFrame, start: str, end: str, y: str) -> alt.Chart:
+    """Return one horizontal bar from `start` to `end` for each row."""
+    drawn: alt.Chart = (
+        _chart(frame)
+        .mark_bar(color=COLOR, height=14)
+        .encode(
+            x=_along(frame, start),
+            x2=f"{end}:T",
+            y=alt.Y(f"{y}:N", title=_title(frame, y), sort=None),
+            tooltip=_tooltips(frame),
+        )
+        .properties(height=alt.Step(30))
+    )
+    return drawn
+
+
 def heat(frame: pl.DataFrame, x: str, y: str, value: str, *, height: int = 240) -> alt.Chart:
     """Return a heat map, its rows and columns in the order of the frame."""
     drawn: alt.Chart = (

@@ -1,7 +1,7 @@
 """The menu: every page by section, in the order in which people read them."""
 
 from dashboards.frame import Page
-from dashboards.views import overview, quality, releases, sql
+from dashboards.views import overview, purchases, quality, releases, sessions, sql, students
 
 PAGES: dict[str, list[Page]] = {
     "": [
@@ -11,6 +11,40 @@ PAGES: dict[str, list[Page]] = {
             ":material/dashboard:",
             "What there is, how fresh it is, and whether it can be trusted.",
             overview.show,
+        ),
+    ],
+    "Domains": [
+        Page(
+            "sessions",
+            "Sessions",
+            ":material/sports_esports:",
+            "Sessions of a mobile game's players: where, when, who, and whether they end.",
+            sessions.show,
+            (
+                "fct_sessions",
+                "dim_players",
+                "rpt_sessions_by_country",
+                "rpt_sessions_by_country_hour",
+            ),
+            "sessions",
+        ),
+        Page(
+            "students",
+            "Students",
+            ":material/school:",
+            "What an evaluation of students says: grades, groups, and five questions.",
+            students.show,
+            ("fct_student_performance", "rpt_student_metrics"),
+            "students",
+        ),
+        Page(
+            "purchases",
+            "Purchases",
+            ":material/shopping_cart:",
+            "A shop's purchases with their history: what was true on which day.",
+            purchases.show,
+            ("fct_purchase_versions", "fct_purchases", "purchases_as_of", "rpt_purchases_daily"),
+            "purchases",
         ),
     ],
     "Trust": [

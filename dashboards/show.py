@@ -5,11 +5,13 @@ Titles and notes are the pages' own Markdown, never data; values and frames are 
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import altair as alt
 import polars as pl
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboards.text import label, plain
@@ -85,6 +87,13 @@ def figures(values: Sequence[tuple[str, str, str]]) -> None:
                 width="stretch",
                 height="stretch",
             )
+
+
+@contextmanager
+def side_by_side() -> Iterator[tuple[DeltaGenerator, DeltaGenerator]]:
+    """Give two halves of the page, which a phone shows below each other."""
+    left, right = st.columns(2)
+    yield left, right
 
 
 def nothing(what: str = "Nothing here with these filters.") -> None:
