@@ -136,6 +136,21 @@ def spans(frame: pl.DataFrame, start: str, end: str, y: str) -> alt.Chart:
     return drawn
 
 
+def dots(frame: pl.DataFrame, x: str, y: str) -> alt.Chart:
+    """Return a dot for each row: `x` is a time, `y` says which kind."""
+    drawn: alt.Chart = (
+        _chart(frame)
+        .mark_point(color=COLOR, filled=True, size=45, opacity=0.7)
+        .encode(
+            x=_along(frame, x),
+            y=alt.Y(f"{y}:N", title=_title(frame, y)),
+            tooltip=_tooltips(frame),
+        )
+        .properties(height=alt.Step(26))
+    )
+    return drawn
+
+
 def heat(frame: pl.DataFrame, x: str, y: str, value: str, *, height: int = 240) -> alt.Chart:
     """Return a heat map, its rows and columns in the order of the frame."""
     drawn: alt.Chart = (

@@ -1,7 +1,21 @@
 """The menu: every page by section, in the order in which people read them."""
 
 from dashboards.frame import Page
-from dashboards.views import overview, purchases, quality, releases, sessions, sql, students
+from dashboards.views import (
+    actions,
+    courier,
+    fleet,
+    music,
+    overview,
+    purchases,
+    quality,
+    releases,
+    sessions,
+    sql,
+    students,
+    telemetry,
+    vehicles,
+)
 
 PAGES: dict[str, list[Page]] = {
     "": [
@@ -45,6 +59,60 @@ PAGES: dict[str, list[Page]] = {
             purchases.show,
             ("fct_purchase_versions", "fct_purchases", "purchases_as_of", "rpt_purchases_daily"),
             "purchases",
+        ),
+        Page(
+            "courier",
+            "Courier",
+            ":material/two_wheeler:",
+            "Customers and couriers chatting about orders: who answers, and how fast.",
+            courier.show,
+            ("fct_customer_courier_conversations",),
+            "courier",
+        ),
+        Page(
+            "music",
+            "Music",
+            ":material/music_note:",
+            "What people play, when, and who plays most.",
+            music.show,
+            ("fct_songplays", "dim_songs", "dim_artists", "dim_users"),
+            "music",
+        ),
+        Page(
+            "vehicles",
+            "Vehicles",
+            ":material/directions_car:",
+            "A fleet of cars: how it is, what each car did, and calls for help.",
+            vehicles.show,
+            ("dim_vehicles", "fct_vehicle_daily_summary", "fct_vehicle_events"),
+            "vehicles",
+        ),
+        Page(
+            "actions",
+            "Actions",
+            ":material/touch_app:",
+            "Openings and closings in windows of ten minutes.",
+            actions.show,
+            ("fct_action_windows", "rpt_action_summary", "rpt_busiest_open_windows"),
+            "actions",
+        ),
+        Page(
+            "fleet",
+            "Fleet",
+            ":material/local_shipping:",
+            "What trucks' sensors send, and which parameters appear without notice.",
+            fleet.show,
+            ("dim_fleet_parameters", "rpt_fleet_parameter_daily"),
+            "fleet",
+        ),
+        Page(
+            "telemetry",
+            "Telemetry",
+            ":material/insights:",
+            "A game's players: who plays, who comes back, where they stop, what they pay.",
+            telemetry.show,
+            ("fct_game_events", "rpt_engagement_daily", "rpt_level_funnel", "rpt_revenue_daily"),
+            "telemetry",
         ),
     ],
     "Trust": [

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import polars as pl
 
@@ -9,6 +10,7 @@ _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")  # all of ASCII's, which Markdow
 _UNITS = {
     "_seconds": " (s)",
     "_kmh": " (km/h)",
+    "_minutes": " (min)",
     "_bytes": " (bytes)",
     "_hours": " (h)",
 }
@@ -33,7 +35,7 @@ def label(column: str, data_type: pl.DataType | None = None) -> str:
     return text[:1].upper() + text[1:] + unit
 
 
-def number(value: float | int | None, decimals: int = 0) -> str:
+def number(value: float | Decimal | None, decimals: int = 0) -> str:
     """Return a number with separators; – for none."""
     return "–" if value is None else f"{value:,.{decimals}f}"
 
