@@ -10,6 +10,7 @@ themselves, so that the measuring process stays small.
 from collections.abc import Callable
 
 from benchmarks import (
+    dashboard,
     demo_data,
     main_job,
     many_small_files,
@@ -27,5 +28,6 @@ BENCHMARKS: dict[str, Callable[[Bench], Section]] = {
     "one_more_day": one_more_day.run,
     "main_job": main_job.run,
     "demo": demo_data.run,
+    "dashboard": dashboard.run,
 }
 """Name, as it is typed and as its section is headed -> what runs it."""

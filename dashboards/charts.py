@@ -34,6 +34,7 @@ STATES = {
     "skipped": "#7f8c92",
 }
 HEIGHT = 260
+MOST_POINTS = 200
 FEW_DAYS = 7  # so few that each is named on the axis
 _TEXT = "__text"
 
@@ -88,7 +89,7 @@ def lines(
     """Return one line, or one for each value of `color`, over time or numbers."""
     drawn: alt.Chart = (
         _chart(frame)
-        .mark_line(color=COLOR, point=alt.OverlayMarkDef(size=18), strokeWidth=1.8)
+        .mark_line(color=COLOR, point=_points(frame), strokeWidth=1.8)
         .encode(
             x=_along(frame, x),
             y=alt.Y(
@@ -113,7 +114,7 @@ def band(frame: pl.DataFrame, x: str, low: str, middle: str, high: str) -> alt.L
         y=alt.Y(f"{low}:Q", title=_title(frame, middle), scale=scale, axis=_amounts(frame, low)),
         y2=f"{high}:Q",
     )
-    line = base.mark_line(color=COLOR, point=alt.OverlayMarkDef(size=18)).encode(
+    line = base.mark_line(color=COLOR, point=_points(frame)).encode(
         y=alt.Y(f"{middle}:Q", scale=scale)
     )
     drawn: alt.LayerChart = (area + line).properties(height=HEIGHT)
@@ -158,7 +159,7 @@ def heat(frame: pl.DataFrame, x: str, y: str, value: str, *, height: int = 240) 
         .mark_rect()
         .encode(
             x=alt.X(f"{x}:O", title=_title(frame, x), sort=None, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y(f"{y}:O", title=_title(frame, y), sort=None),
+            y=alt.Y(f"{y}:O", title=_title(frame, y), sort=None, axis=_labels(frame, y)),
             color=alt.Color(
                 f"{value}:Q",
                 title=_title(frame, value),
@@ -192,6 +193,16 @@ def _chart(frame: pl.DataFrame) -> alt.Chart:
         if isinstance(kind, pl.Decimal)
     ]
     return alt.Chart(frame.with_columns(texts).with_columns(zones + decimals))
+
+
+def _labels(frame: pl.DataFrame, name: str) -> alt.Axis:
+    """Return an axis that names every row while there are few of them."""
+    return alt.Axis(labelOverlap=frame[name].n_unique() > FEW_DAYS)
+
+
+def _points(frame: pl.DataFrame) -> alt.OverlayMarkDef | bool:
+    """Return a dot for each row while there are few enough to tell them apart."""
+    return alt.OverlayMarkDef(size=18) if frame.height <= MOST_POINTS else False
 
 
 def _along(frame: pl.DataFrame, name: str, *, is_bar: bool = False) -> alt.X:
@@ -249,7 +260,7 @@ def _colored(
 ) -> dict[str, alt.Color]:
     if name is None:
         return {}
-    values = frame[name].unique(maintain_order=True).to_list()
+    values = frame[name].unique().sort().to_list()
     scale = alt.Scale(domain=values, range=colors(values))
     legend = alt.Legend(orient="bottom", columns=4, labelLimit=140) if has_legend else None
     return {"color": alt.Color(f"{name}:N", title=_title(frame, name), scale=scale, legend=legend)}

@@ -34,12 +34,7 @@ PAGES: dict[str, list[Page]] = {
             ":material/sports_esports:",
             "Sessions of a mobile game's players: where, when, who, and whether they end.",
             sessions.show,
-            (
-                "fct_sessions",
-                "dim_players",
-                "rpt_sessions_by_country",
-                "rpt_sessions_by_country_hour",
-            ),
+            ("dim_players", "rpt_sessions_by_country", "rpt_sessions_by_country_hour"),
             "sessions",
         ),
         Page(
@@ -48,7 +43,15 @@ PAGES: dict[str, list[Page]] = {
             ":material/school:",
             "What an evaluation of students says: grades, groups, and five questions.",
             students.show,
-            ("fct_student_performance", "rpt_student_metrics"),
+            (
+                "fct_student_performance",
+                "rpt_student_metrics",
+                "rpt_mothers_jobs",
+                "rpt_rural_travel_time",
+                "rpt_fathers_jobs",
+                "rpt_class_failures",
+                "rpt_absences_by_family_relations",
+            ),
             "students",
         ),
         Page(

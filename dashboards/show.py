@@ -64,7 +64,7 @@ def _column(name: str, data_type: pl.DataType) -> ColumnConfig:
         is_share = name.endswith(("_rate", "_share", "retention"))
         is_key = name.endswith(("_id", "year", "version", "rank"))
         return config.NumberColumn(
-            title, format="percent" if is_share else "plain" if is_key else "localized"
+            title, format="percent" if is_share else "%d" if is_key else "localized"
         )
     if data_type == pl.Boolean:
         return config.CheckboxColumn(title)

@@ -1,15 +1,19 @@
 """Every page of the dashboard, through Streamlit's own AppTest: with data, without, and broken."""
 
+import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 from streamlit.testing.v1 import AppTest
 from support.dashboard import BOLD, SCRIPT, copy_released, open_page
+from support.homes import REPOSITORY
 
 from boathouse.settings import Settings
+from dashboards.frame import Page
 from dashboards.pages import PAGES
 from dashboards.released import QUERIES
 
@@ -165,3 +169,14 @@ def test_every_query_runs_and_is_used() -> None:
         name = path.stem
         quoted = (f'"{name}"', f'"{path.parent.name}/{name}"')
         assert any(each in code for each in quoted), f"{path} is asked for by nobody"
+
+
+@pytest.mark.parametrize("page", [p for ps in PAGES.values() for p in ps if p.domain])
+def test_page_needs_the_marts_that_it_reads_and_the_lineage_says_so(page: Page) -> None:
+    queries = (path.read_text() for path in (QUERIES / page.name).glob("*.sql"))
+    read = {mart for query in queries for mart in re.findall(r"\bmarts\.(\w+)", query)}
+    assert read == set(page.needs)
+    path = REPOSITORY / f"models/marts/{page.domain}/_{page.domain}__exposures.yml"
+    (exposure,) = yaml.safe_load(path.read_text())["exposures"]
+    assert set(exposure["depends_on"]) == {f"ref('{mart}')" for mart in read}
+    assert exposure["name"] == f"dashboard_{page.name}"

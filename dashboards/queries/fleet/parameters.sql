@@ -8,5 +8,5 @@ select
     readings,
     trucks
 from marts.dim_fleet_parameters
-order by parameter
+order by data_type not in ('double', 'bigint'), parameter
 limit 5000
