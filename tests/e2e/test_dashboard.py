@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support.command import wait_until
-from support.dashboard import SCRIPT, copy_released
+from support.dashboard import BOLD, SCRIPT, copy_released
 from support.homes import REPOSITORY
 
 from boathouse.release import rollback
@@ -169,6 +169,18 @@ def test_console_answers_refuses_and_goes_on(page: Page, address: str) -> None:
     ask(f"select '{SCRIPT}' as text, 1 as n union all select '**x**', 2")
     badge(page, r"^2 rows in")
     assert page.locator("script", has_text="alert(1)").count() == 0
+
+
+def test_text_of_data_is_shown_as_it_is(page: Page, address: str) -> None:
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    page.goto(f"{address}/sessions?country=PK")
+    heading(page, "Sessions")
+    cells = page.get_by_role("gridcell")
+    for text in (SCRIPT, BOLD):
+        expect(cells.filter(has_text=text).first).to_be_attached()
+    assert page.locator("script", has_text="alert(1)").count() == 0
+    assert dialogs == []
 
 
 def test_new_release_appears_by_itself(page: Page, address: str, settings: Settings) -> None:

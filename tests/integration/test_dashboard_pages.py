@@ -113,6 +113,25 @@ def test_page_of_a_domain_that_is_not_in_the_release_says_so(
             assert ("This release has no" in told(app)) == bool(page.needs), page.name
 
 
+def test_pages_of_marts_without_rows_show_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Settings
+) -> None:
+    own = copy_released(home, tmp_path / "home")
+    path = own.releases / "2.duckdb"
+    path.chmod(0o644)
+    with duckdb.connect(str(path)) as con:
+        for schema, table in con.execute(
+            "select schema_name, table_name from duckdb_tables() where table_name not in "
+            "('release', 'sources', 'contents')"
+        ).fetchall():
+            con.execute(f"delete from {schema}.{table}")
+    monkeypatch.setenv("BOATHOUSE_HOME", str(own.home_folder))
+    for name in NAMES:
+        app = open_page(name)
+        assert not app.exception, name
+        assert told(app) == "", name
+
+
 def test_new_release_is_shown_on_the_next_run_and_the_old_one_stays_readable(
     home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
