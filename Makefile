@@ -6,10 +6,11 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 HOME_FOLDER := $(if $(BOATHOUSE_HOME),$(BOATHOUSE_HOME),data)
 
-.PHONY: help warehouse dagster chromium test lint format docs benchmark lock clean
+.PHONY: help warehouse dashboard dagster chromium test lint format docs benchmark lock clean
 
 help:
 	@echo "make warehouse   install, load what waits (demo files if there is nothing), build, release"
+	@echo "make dashboard   the released warehouse in the browser, at http://127.0.0.1:8501"
 	@echo "make test        install, lint, type-check and run every test"
 	@echo "make dagster     the warehouse in Dagster's UI, at http://127.0.0.1:3000"
 	@echo "make docs        the dbt site, and docs/reference.md: every table and column"
@@ -27,6 +28,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 warehouse: $(INSTALLED)
 	@$(BIN)/boathouse generate --if-empty
 	@$(BIN)/boathouse run
+
+dashboard: $(INSTALLED)
+	@$(BIN)/python -m dashboards
 
 # HOST and PORT say where else it listens: `make dagster PORT=3001`.
 dagster: $(INSTALLED)

@@ -10,6 +10,7 @@ themselves, so that the measuring process stays small.
 from collections.abc import Callable
 
 from benchmarks import (
+    dashboard,
     demo_data,
     landing_to_release,
     main_job,
@@ -29,5 +30,6 @@ BENCHMARKS: dict[str, Callable[[Bench], Section]] = {
     "main_job": main_job.run,
     "landing_to_release": landing_to_release.run,
     "demo": demo_data.run,
+    "dashboard": dashboard.run,
 }
 """Name, as it is typed and as its section is headed -> what runs it."""

@@ -7,6 +7,7 @@ module knows what a contract says; what is done with it is the business of `boat
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
@@ -94,6 +95,8 @@ class Contract:
     landing: Landing
     columns: tuple[Column, ...]
     event_time: str | None
+    warn_after: timedelta | None = None  # without a delivery, as dbt's `freshness` says
+    error_after: timedelta | None = None
 
     @property
     def table(self) -> str:
@@ -200,7 +203,25 @@ def _contract(table: dict[str, Any], path: Path, where: str, domain: str) -> Con
     ]:
         if column not in names:
             raise ContractError(f"{place}: {key} names {column}, which is no column.", hint=HINT)
-    return Contract(name, domain, path, landing, columns, event_time)
+    freshness = mapping(config.get("freshness"), f"{place}: config.freshness")
+    warn_after, error_after = (
+        _duration(freshness.get(key), f"{place}: config.freshness.{key}")
+        for key in ("warn_after", "error_after")
+    )
+    return Contract(name, domain, path, landing, columns, event_time, warn_after, error_after)
+
+
+def _duration(entry: Any, place: str) -> timedelta | None:
+    if entry is None:
+        return None
+    given = mapping(entry, place)
+    count, period = given.get("count"), given.get("period")
+    if type(count) is not int or count < 1 or period not in ("minute", "hour", "day"):
+        raise ContractError(
+            f"{place}: needs a count of at least 1, and minute, hour or day as its period.",
+            hint=HINT,
+        )
+    return timedelta(**{f"{period}s": count})
 
 
 def _landing(entry: Any, place: str) -> Landing:

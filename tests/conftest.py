@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+from support import dashboard
 
 from boathouse.settings import Settings
 
@@ -23,3 +25,16 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def settings(tmp_path: Path) -> Settings:
     """Return settings for the real project and an empty home."""
     return Settings(project=REPOSITORY, home=tmp_path / "data", settle_seconds=0)
+
+
+@pytest.fixture(scope="session")
+def nine_domains(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Settings:
+    """Return a home of all nine domains with two releases, made once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    home = (base if worker_id == "master" else base.parent) / "nine-domains"
+    finished = home.with_name("nine-domains.finished")
+    with FileLock(home.with_name("nine-domains.lock")):
+        if not finished.exists():
+            dashboard.make_home(home)
+            finished.touch()
+    return Settings(project=REPOSITORY, home=home, settle_seconds=0)

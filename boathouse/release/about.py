@@ -1,7 +1,8 @@
 """Schema `meta` of a released file: what the release is, and what it shows of the lake's `meta`.
 
 `release` is one row about the file itself; `contents` says of every table in it how it came
-there, which is what the next release starts from. The rest are copies for readers.
+there, which is what the next release starts from; `sources` says how fresh each source should be.
+The rest are copies for readers.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import duckdb
 
 from boathouse import __version__
 from boathouse.build.blockers import LATEST_RESULTS
+from boathouse.contracts import Contract
 from boathouse.release.report import ReleaseInfo
 from boathouse.sql import constant, literal, row
 
@@ -45,6 +47,16 @@ _CONTENTS = """
         checksum hugeint,
         changed_rows bigint,
         definition varchar
+    )
+"""
+
+
+_SOURCES = """
+    create or replace table released.meta.sources (
+        source varchar,
+        domain varchar,
+        warn_after_hours double,
+        error_after_hours double
     )
 """
 
@@ -150,6 +162,7 @@ class About:
     snapshot_time: datetime
     build_id: int
     released_at: datetime
+    sources: tuple[Contract, ...]  # what readers may expect of each
 
 
 def write_about(con: duckdb.DuckDBPyConnection, about: About, written: Sequence[Written]) -> None:
@@ -171,8 +184,19 @@ def write_about(con: duckdb.DuckDBPyConnection, about: About, written: Sequence[
     if written:
         rows = ", ".join(row(astuple(each)) for each in written)
         con.execute(f"insert into released.meta.contents values {rows}")
+    con.execute(_SOURCES)
+    if about.sources:
+        rows = ", ".join(row(_policy(each)) for each in about.sources)
+        con.execute(f"insert into released.meta.sources values {rows}")
     for table, query in _copies(about).items():
         con.execute(f"create or replace table released.meta.{table} as {query}")
+
+
+def _policy(contract: Contract) -> tuple[object, ...]:
+    """Return a row of `meta.sources`."""
+    limits = (contract.warn_after, contract.error_after)
+    hours = (limit and limit.total_seconds() / 3600 for limit in limits)
+    return (contract.source, contract.domain, *hours)
 
 
 def _copies(about: About) -> dict[str, str]:

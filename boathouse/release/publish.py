@@ -11,6 +11,7 @@ import duckdb
 from boathouse import lake, lock
 from boathouse.build.blockers import Blocker, find_blockers, keep_latest_results
 from boathouse.checkpoints import reached
+from boathouse.contracts import load_contracts
 from boathouse.errors import ReleaseError
 from boathouse.lake import Lake
 from boathouse.release import files
@@ -138,6 +139,7 @@ class _Release:
             snapshot_time=plan.contents.snapshot_time,
             build_id=opened.value("select max(build_id) from lake.meta.builds"),
             released_at=datetime.now(UTC).replace(tzinfo=None),
+            sources=tuple(load_contracts(self.settings.project).values()),
         )
         path = files.temporary_path(self.settings, about.release_id)
         marts, written = self._write(opened, plan, about)

@@ -769,6 +769,14 @@ def test_release_says_how_fresh_the_sources_are(house: Settings) -> None:
     assert freshness(house)["session_events"] == [124, 0, datetime(2016, 12, 3, 0, 1, 5)]
 
 
+def test_release_says_how_fresh_each_source_should_be(house: Settings) -> None:
+    release(house)
+    assert houses.released_rows(house, "from meta.sources order by source") == [
+        ("purchases", "purchases", 36.0, None),
+        ("session_events", "sessions", 48.0, None),
+    ]
+
+
 def test_freshness_goes_back_when_rows_are_taken_back(house: Settings) -> None:
     load_id = houses.add_events(house, houses.sessions([5], day=1))
     release(house)

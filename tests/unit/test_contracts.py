@@ -114,6 +114,19 @@ def test_a_mistake_in_landing_is_told_with_file_table_and_key(
             "table things: config.event_time names at, which is no column",
         ),
         (
+            {"config": {"freshness": {"warn_after": 2}, "meta": {"landing": LANDING}}},
+            "table things: config.freshness.warn_after must be a mapping",
+        ),
+        (
+            {
+                "config": {
+                    "freshness": {"error_after": {"count": 2, "period": "week"}},
+                    "meta": {"landing": LANDING},
+                }
+            },
+            "table things: config.freshness.error_after: needs a count of at least 1, and minute",
+        ),
+        (
             {"config": {"meta": {"landing": LANDING | {"filename_columns": {"day": "(.)"}}}}},
             "config.meta.landing.filename_columns names day, which is no column",
         ),

@@ -1,0 +1,47 @@
+"""Filters that live in the URL: a link opens the same view, a wrong value in it is ignored.
+
+Each filter's key is its name in the URL, and the options come from the release. Options are
+shown by widgets that take text as it is, never as Markdown.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+import streamlit as st
+
+
+def dates(low: date | None, high: date | None, key: str = "dates") -> tuple[date, date]:
+    """Ask for a range of days, both included; all of them unless told otherwise."""
+    low, high = low or date.today(), high or date.today()
+    chosen = st.date_input(
+        "Days (UTC)",
+        (low, high),
+        min_value=low,
+        max_value=high,
+        format="YYYY-MM-DD",
+        key=key,
+        bind="query-params",
+    )
+    picked = chosen if isinstance(chosen, tuple) else (chosen,)
+    # While somebody picks a range, Streamlit hands over its first day alone.
+    return (picked[0], picked[-1]) if picked else (low, high)
+
+
+def some(title: str, key: str, options: Sequence[str]) -> list[str]:
+    """Ask for any number of values; none chosen means all."""
+    return st.multiselect(title, options, placeholder="All", key=key, bind="query-params")
+
+
+def one(title: str, key: str, options: Sequence[str]) -> str | None:
+    """Ask for one value, the first unless told otherwise; None when there is none to choose."""
+    return st.selectbox(title, options, key=key, bind="query-params", disabled=not options)
+
+
+def one_or_all(title: str, key: str, options: Sequence[str]) -> str | None:
+    """Ask for one value or none; None means all."""
+    return st.selectbox(title, options, index=None, placeholder="All", key=key, bind="query-params")
+
+
+def row() -> st.delta_generator.DeltaGenerator:
+    """Return a container in which filters stand side by side, and below each other on a phone."""
+    return st.container(horizontal=True, gap="small", vertical_alignment="bottom")

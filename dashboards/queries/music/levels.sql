@@ -1,0 +1,4 @@
+select distinct level
+from marts.fct_songplays
+where level is not null
+order by level

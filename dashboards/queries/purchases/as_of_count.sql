@@ -1,0 +1,2 @@
+select count(*) as purchases
+from marts.purchases_as_of($day::date)

@@ -1,0 +1,3 @@
+select distinct source
+from meta.loads
+order by source

@@ -1,0 +1,7 @@
+select
+    unique_id,
+    name,
+    coalesce(status, 'not run') as status,
+    failures
+from meta.test_results
+order by unique_id

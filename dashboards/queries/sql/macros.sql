@@ -1,0 +1,4 @@
+select name
+from meta.contents
+where definition is not null
+order by name

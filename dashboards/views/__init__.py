@@ -1,0 +1,1 @@
+"""The pages, one module each: `show` draws a page from the view that it is given."""
