@@ -1,7 +1,7 @@
 """The menu: every page by section, in the order in which people read them."""
 
 from dashboards.frame import Page
-from dashboards.views import overview, quality, releases, sql
+from dashboards.views import overview, quality, releases, sql, telemetry
 
 PAGES: dict[str, list[Page]] = {
     "": [
@@ -11,6 +11,22 @@ PAGES: dict[str, list[Page]] = {
             ":material/dashboard:",
             "What there is, how fresh it is, and whether it can be trusted.",
             overview.show,
+        ),
+    ],
+    "Domains": [
+        Page(
+            "telemetry",
+            "Telemetry",
+            ":material/insights:",
+            "What the game's clients report: who plays, who comes back, how far, and for how much.",
+            telemetry.show,
+            (
+                "fct_game_events",
+                "rpt_engagement_daily",
+                "rpt_level_funnel",
+                "rpt_revenue_daily",
+            ),
+            "telemetry",
         ),
     ],
     "Trust": [
