@@ -1,7 +1,7 @@
 """The menu: every page by section, in the order in which people read them."""
 
 from dashboards.frame import Page
-from dashboards.views import overview, quality, releases, sql, telemetry
+from dashboards.views import actions, fleet, overview, quality, releases, sql, telemetry, vehicles
 
 PAGES: dict[str, list[Page]] = {
     "": [
@@ -27,6 +27,33 @@ PAGES: dict[str, list[Page]] = {
                 "rpt_revenue_daily",
             ),
             "telemetry",
+        ),
+        Page(
+            "vehicles",
+            "Vehicles",
+            ":material/directions_car:",
+            "A fleet of cars: their status, their emergency calls, and one car's day.",
+            vehicles.show,
+            ("dim_vehicles", "fct_vehicle_daily_summary", "fct_vehicle_events"),
+            "vehicles",
+        ),
+        Page(
+            "actions",
+            "Actions",
+            ":material/door_open:",
+            "What is opened and closed, counted in windows of ten minutes.",
+            actions.show,
+            ("fct_action_windows", "rpt_busiest_open_windows"),
+            "actions",
+        ),
+        Page(
+            "fleet",
+            "Fleet",
+            ":material/local_shipping:",
+            "Sensors of trucks, whose parameters come, go and change without notice.",
+            fleet.show,
+            ("dim_fleet_parameters", "fct_fleet_parameter_days", "fct_fleet_readings"),
+            "fleet",
         ),
     ],
     "Trust": [

@@ -11,9 +11,7 @@ from dashboards.released import Value
 from dashboards.show import figure, figures, table
 from dashboards.text import number, percent
 
-# The heat map's rows: the widest range of days that still gives one row to each day, or week.
-MOST_DAYS = 31
-MOST_WEEKS_DAYS = 31 * 7
+STEPS = {"day": "1d", "week": "1w", "month": "1mo"}  # as Polars writes them
 
 
 def show(view: View) -> None:
@@ -66,11 +64,12 @@ def _active_players(view: View, chosen: dict[str, Value]) -> None:
 
 
 def _retention(view: View, first: date, last: date) -> None:
-    every, row = _cohorts((last - first).days + 1)
+    step = filters.step(first, last)
+    row = f"first_{step}"
     retention = (
         view.query("retention")
         .filter(pl.col("first_day").is_between(first, last))
-        .group_by(pl.col("first_day").dt.truncate(every).alias(row), "days_later")
+        .group_by(pl.col("first_day").dt.truncate(STEPS[step]).alias(row), "days_later")
         .agg(pl.col("new_players").sum(), pl.col("players_back").sum())
         .with_columns(retention=pl.col("players_back") / pl.col("new_players"))
         .sort(row, "days_later")
@@ -79,16 +78,9 @@ def _retention(view: View, first: date, last: date) -> None:
     figure(
         "Retention",
         retention,
-        charts.heat(drawn, "days_later", row, "retention", height=60 + 17 * drawn[row].n_unique()),
+        charts.heat(drawn, "days_later", row, "retention", height=140 + 17 * drawn[row].n_unique()),
         "The share of new players who played again exactly so many days later.",
     )
-
-
-def _cohorts(days: int) -> tuple[str, str]:
-    """Return how long a row of the heat map is, and what it is called."""
-    if days <= MOST_DAYS:
-        return "1d", "first_day"
-    return ("1w", "first_week") if days <= MOST_WEEKS_DAYS else ("1mo", "first_month")
 
 
 def _levels(view: View) -> None:

@@ -1,0 +1,3 @@
+select parameter
+from marts.dim_fleet_parameters
+order by data_type != 'double', parameter
