@@ -29,12 +29,21 @@ STATES = {
     "late": "#e08a2e",
     "warned": "#e08a2e",
     "failed": "#c75b50",
+    "emergency call": "#c75b50",
     "rejected": "#c75b50",
     "never loaded": "#7f8c92",
     "skipped": "#7f8c92",
 }
 HEIGHT = 260
 MOST_POINTS = 200
+TIMES = {  # on axes: by what a tick is the beginning of
+    "year": "%Y",
+    "month": "%b %Y",
+    "week": "%b %d",
+    "date": "%b %d",
+    "hours": "%H:%M",
+    "minutes": "%H:%M",
+}
 FEW_DAYS = 7  # so few that each is named on the axis
 _TEXT = "__text"
 
@@ -137,29 +146,54 @@ def spans(frame: pl.DataFrame, start: str, end: str, y: str) -> alt.Chart:
     return drawn
 
 
-def dots(frame: pl.DataFrame, x: str, y: str) -> alt.Chart:
-    """Return a dot for each row: `x` is a time, `y` says which kind."""
+def windows(
+    frame: pl.DataFrame, start: str, end: str, y: str, *, color: str | None = None
+) -> alt.Chart:
+    """Return vertical bars that are as wide as their time from `start` to `end`."""
     drawn: alt.Chart = (
         _chart(frame)
-        .mark_point(color=COLOR, filled=True, size=45, opacity=0.7)
+        .mark_bar(color=COLOR, binSpacing=0)
+        .encode(
+            x=_along(frame, start).bin("binned"),
+            x2=f"{end}:T",
+            y=alt.Y(f"{y}:Q", title=_title(frame, y), axis=_amounts(frame, y)),
+            tooltip=_tooltips(frame),
+            **_colored(frame, color),
+        )
+        .properties(height=HEIGHT)
+    )
+    return drawn
+
+
+def points(frame: pl.DataFrame, x: str, y: str, *, color: str | None = None) -> alt.Chart:
+    """Return a point for each row, over time, with a line for each value of `y`."""
+    drawn: alt.Chart = (
+        _chart(frame)
+        .mark_circle(size=70, opacity=0.85, color=COLOR)
         .encode(
             x=_along(frame, x),
-            y=alt.Y(f"{y}:N", title=_title(frame, y)),
+            y=alt.Y(f"{y}:N", title=_title(frame, y), axis=alt.Axis(labelLimit=120, grid=True)),
             tooltip=_tooltips(frame),
+            **_colored(frame, color),
         )
         .properties(height=alt.Step(26))
     )
     return drawn
 
 
-def heat(frame: pl.DataFrame, x: str, y: str, value: str, *, height: int = 240) -> alt.Chart:
+def heat(frame: pl.DataFrame, x: str, y: str, value: str, *, height: int = 300) -> alt.Chart:
     """Return a heat map, its rows and columns in the order of the frame."""
     drawn: alt.Chart = (
         _chart(frame)
         .mark_rect()
         .encode(
             x=alt.X(f"{x}:O", title=_title(frame, x), sort=None, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y(f"{y}:O", title=_title(frame, y), sort=None, axis=_labels(frame, y)),
+            y=alt.Y(
+                f"{y}:O",
+                title=_title(frame, y),
+                sort=None,
+                axis=alt.Axis(labelOverlap=False, labelLimit=120),
+            ),
             color=alt.Color(
                 f"{value}:Q",
                 title=_title(frame, value),
@@ -220,7 +254,7 @@ def _along(frame: pl.DataFrame, name: str, *, is_bar: bool = False) -> alt.X:
 
 
 def _days() -> alt.Axis:
-    return alt.Axis(labelOverlap=True, tickCount=8, labelAngle=0)
+    return alt.Axis(labelOverlap=True, tickCount=8, labelAngle=0, format=TIMES)
 
 
 def _amounts(frame: pl.DataFrame, name: str) -> alt.Axis:

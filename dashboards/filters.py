@@ -9,6 +9,8 @@ from datetime import date
 
 import streamlit as st
 
+MOST_STEPS = 31
+
 
 def dates(low: date | None, high: date | None, key: str = "dates") -> tuple[date, date]:
     """Ask for a range of days, both included; all of them unless told otherwise."""
@@ -25,6 +27,29 @@ def dates(low: date | None, high: date | None, key: str = "dates") -> tuple[date
     picked = chosen if isinstance(chosen, tuple) else (chosen,)
     # While somebody picks a range, Streamlit hands over its first day alone.
     return (picked[0], picked[-1]) if picked else (low, high)
+
+
+def one_day(title: str, key: str, low: date | None, high: date | None) -> date:
+    """Ask for one day, the last of all unless told otherwise."""
+    low, high = low or date.today(), high or date.today()
+    chosen = st.date_input(
+        title,
+        high,
+        min_value=low,
+        max_value=high,
+        format="YYYY-MM-DD",
+        key=key,
+        bind="query-params",
+    )
+    return chosen or high
+
+
+def step(first: date, last: date) -> str:
+    """Return the step in which a picture of so many days stays readable: day, week or month."""
+    days = (last - first).days + 1
+    if days <= MOST_STEPS:
+        return "day"
+    return "week" if days <= 7 * MOST_STEPS else "month"
 
 
 def some(title: str, key: str, options: Sequence[str]) -> list[str]:

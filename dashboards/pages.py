@@ -93,10 +93,10 @@ PAGES: dict[str, list[Page]] = {
         Page(
             "actions",
             "Actions",
-            ":material/touch_app:",
-            "Openings and closings in windows of ten minutes.",
+            ":material/door_open:",
+            "What is opened and closed, counted in windows of ten minutes.",
             actions.show,
-            ("fct_action_windows", "rpt_action_summary", "rpt_busiest_open_windows"),
+            ("fct_action_windows", "rpt_busiest_open_windows"),
             "actions",
         ),
         Page(
@@ -105,7 +105,7 @@ PAGES: dict[str, list[Page]] = {
             ":material/local_shipping:",
             "What trucks' sensors send, and which parameters appear without notice.",
             fleet.show,
-            ("dim_fleet_parameters", "rpt_fleet_parameter_daily"),
+            ("dim_fleet_parameters", "fct_fleet_parameter_days", "fct_fleet_readings"),
             "fleet",
         ),
         Page(

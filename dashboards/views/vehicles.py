@@ -1,51 +1,105 @@
-"""Vehicles: the fleet's state, emergency calls, and one vehicle's day."""
+"""Vehicles: the state of the fleet, its emergency calls, and one vehicle's day."""
 
-import polars as pl
+from datetime import date
+
+import streamlit as st
 
 from dashboards import charts, filters
 from dashboards.frame import View
-from dashboards.show import figure, figures, side_by_side, table
-from dashboards.text import day, moment, number
+from dashboards.released import Value
+from dashboards.show import figure, figures, nothing, table
+from dashboards.text import day, moment, number, plain
 
 
 def show(view: View) -> None:
     """Draw the page."""
     low, high = view.query("span").row(0)
-    first, last = filters.dates(low, high)
-    vehicles = view.query("vehicles")
-    by_day = view.query("by_day", low=first, high=last)
-    status = view.query("status")
+    with filters.row():
+        first, last = filters.dates(low, high)
+        statuses = filters.some("Status", "status", view.query("statuses")["status"].to_list())
+    chosen: dict[str, Value] = {"low": first, "high": last}
+    totals = view.query("totals", **chosen).row(0, named=True)
     figures(
         [
-            ("Vehicles", number(vehicles.height), ""),
-            ("Events", number(by_day["events"].sum()), "on the days chosen"),
-            ("Emergency calls", number(by_day["emergency_calls"].sum()), "on the days chosen"),
-            ("Last heard of", moment(vehicles.select(pl.col("last_event_at").max()).item()), ""),
+            ("Vehicles", number(totals["vehicles"]), ""),
+            ("Vehicles with events", number(totals["active_vehicles"]), "in these days"),
+            ("Events", number(totals["events"] or 0), "in these days"),
+            ("Emergency calls", number(totals["emergency_calls"] or 0), "in these days"),
         ]
     )
-    with side_by_side() as (left, right):
-        with left:
-            figure("Fleet status", status, charts.bars(status, "vehicles", "fleet_status"))
-        with right:
-            figure(
-                "Emergency calls per day",
-                by_day.select("day", "emergency_calls", "vehicles"),
-                charts.columns(by_day, "day", "emergency_calls"),
-            )
-    emergencies = view.query("emergencies", low=first, high=last)
-    table("Emergency calls", emergencies, "The newest 200.", height=260)
-    _one_vehicle(view, vehicles)
-    table("All vehicles", vehicles, height=300)
+    _fleet(view, statuses)
+    _emergency_calls(view, chosen)
+    _one_day(view, low, high)
 
 
-def _one_vehicle(view: View, vehicles: pl.DataFrame) -> None:
-    with filters.row():
-        names = [str(each) for each in vehicles["vehicle_id"]]
-        vehicle = filters.one("Vehicle", "vehicle", names)
-        days = view.query("days_of_vehicle", vehicle=vehicle)
-        chosen = filters.one("Day (UTC)", "day", [day(each) for each in days["day"]])
-    events = view.query("one_day", vehicle=vehicle, day=chosen)
+def _fleet(view: View, statuses: list[str]) -> None:
+    counts = view.query("fleet_status", statuses=statuses)
     figure(
-        "One vehicle's day", events, charts.dots(events, "event_time", "event_type"), "Every event."
+        "Fleet status",
+        counts,
+        charts.bars(counts, "vehicles", "status"),
+        "By each vehicle's latest report.",
     )
-    table("Events of that day", events, height=260)
+    table(
+        "Vehicles by latest report",
+        view.query("fleet", statuses=statuses),
+        "At most a thousand of those with the chosen statuses.",
+        height=300,
+    )
+
+
+def _emergency_calls(view: View, chosen: dict[str, Value]) -> None:
+    days = view.query("emergency_days", **chosen)
+    vehicles = view.query("emergency_vehicles", **chosen)
+    left, right = st.columns(2)
+    with left:
+        figure("Emergency calls per day", days, charts.columns(days, "day", "emergency_calls"))
+    with right:
+        figure(
+            "Vehicles with most emergency calls",
+            vehicles,
+            charts.bars(vehicles, "emergency_calls", "vehicle_id"),
+        )
+    table(
+        "Latest emergency calls",
+        view.query("emergency_calls", **chosen),
+        "At most 200 of the chosen days.",
+        height=300,
+    )
+
+
+def _one_day(view: View, low: date | None, high: date | None) -> None:
+    with filters.row():
+        vehicle = filters.one("Vehicle", "vehicle", view.query("vehicles")["vehicle_id"].to_list())
+        chosen_day = filters.one_day("Day (UTC)", "day", low, high)
+    chosen: dict[str, Value] = {"vehicle": vehicle, "day": chosen_day}
+    summary = view.query("day_summary", **chosen)
+    if summary.is_empty():
+        last_day: date | None = view.query("last_day", vehicle=vehicle).item()
+        nothing(
+            "This vehicle has sent no events."
+            if last_day is None
+            else f"No events of this vehicle on that day; the last are of {plain(day(last_day))}."
+        )
+        return
+    about = summary.row(0, named=True)
+    figures(
+        [
+            ("Events of the day", number(about["events"]), ""),
+            ("Emergency calls of the day", number(about["emergency_calls"]), ""),
+            ("Last event", about["last_event_type"], moment(about["last_event_time"])),
+        ]
+    )
+    picture = view.query("day_picture", **chosen)
+    figure(
+        "The vehicle's day",
+        picture,
+        charts.points(picture, "time_of_day", "event_type", color="emergency"),
+        "Each point is one kind of event within five minutes.",
+    )
+    table(
+        "Events of the vehicle's day",
+        view.query("day_events", **chosen),
+        "The newest 500 at most.",
+        height=300,
+    )

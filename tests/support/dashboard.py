@@ -34,6 +34,7 @@ def make_home(home: Path) -> Settings:
     options = demo.DemoOptions(scale=0.02, days=3, seed=7, dirty=0.05, until=LAST_DAY)
     demo.generate(settings.landing, load_contracts(REPOSITORY), options)
     _busy_players(settings.landing / "session_events" / "session_events_strange.jsonl")
+    _strange_devices(settings.landing)
     pipeline.run(settings)
     release_again(settings)
     return settings
@@ -54,6 +55,36 @@ def _busy_players(path: Path) -> None:
         for event in ("start", "end")
     ]
     path.write_text("\n".join(json.dumps(event) for event in events) + "\n")
+
+
+def _strange_devices(landing: Path) -> None:
+    """Write what a car and a truck send whose names and values are not what a page may make."""
+    event = {
+        "vehicle_id": BOLD,
+        "event_time": f"{LAST_DAY}T11:12:13",
+        "event_source": "<b>source</b>",
+        "event_type": SCRIPT,
+        "event_value": BOLD,
+        "event_extra_data": {"note": SCRIPT, "boot_time": 1, "emergency_call": True},
+    }
+    status = {
+        "vehicle_id": BOLD,
+        "report_time": f"{LAST_DAY}T11:12:14",
+        "status_source": "<b>source</b>",
+        "status": SCRIPT,
+    }
+    reading = {
+        "truck_id": BOLD,
+        "recorded_at": f"{LAST_DAY}T11:12:13",
+        "sensor_01": SCRIPT,
+        "sensor_02": 12.5,
+    }
+    for place, content in (
+        ("vehicle_events/vehicles_events_strange.json", [event]),
+        ("vehicle_statuses/vehicles_status_strange.json", [status]),
+        ("fleet_readings/fleet_readings_strange.jsonl", reading),
+    ):
+        (landing / place).write_text(json.dumps(content) + "\n")
 
 
 def release_again(settings: Settings, players: int = 3) -> None:

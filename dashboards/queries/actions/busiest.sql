@@ -1,8 +1,10 @@
 select
-    rank,
     window_start,
-    window_end,
+    total_actions,
     opens,
-    closes
-from marts.rpt_busiest_open_windows
-order by rank
+    closes,
+    other_actions
+from marts.fct_action_windows
+where window_start >= $low::date and window_start < $high::date + 1
+order by total_actions desc, window_start
+limit 10

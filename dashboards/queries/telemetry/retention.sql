@@ -1,38 +1,58 @@
--- Which share of those who were new on a day was seen again so many days later.
 with
 
-days as (
+player_days as (
     select distinct
         player_id,
         event_date
     from marts.fct_game_events
 ),
 
-players as (
+first_days as (
     select
         player_id,
-        event_date,
-        min(event_date) over (partition by player_id) as first_day
-    from days
+        min(event_date) as first_day
+    from player_days
+    group by player_id
 ),
 
-counted as (
+cohorts as (
     select
         first_day,
-        event_date - first_day as days_later,
-        count(*) as players
-    from players
-    where
-        first_day between greatest($low::date, $high::date - 30) and $high::date
-        and event_date - first_day <= 14
+        count(*) as new_players
+    from first_days
+    group by first_day
+),
+
+returns as (
+    select
+        first_days.first_day,
+        player_days.event_date,
+        count(*) as players_back
+    from player_days
+    inner join first_days on player_days.player_id = first_days.player_id
+    where player_days.event_date - first_days.first_day between 1 and 14
     group by all
+),
+
+-- What nobody can know yet is left out: a day counts as soon as there are any events of it.
+known_days as (
+    select
+        cohorts.first_day,
+        cohorts.new_players,
+        days.event_date
+    from cohorts
+    inner join marts.rpt_engagement_daily as days
+        on days.event_date - cohorts.first_day between 1 and 14
 )
 
 select
-    strftime(first_day, '%Y-%m-%d') as new_on,
-    days_later,
-    players / max(players) over (partition by first_day) as retention,
-    players
-from counted
-where days_later > 0
-order by new_on, days_later
+    known_days.first_day,
+    cast(known_days.event_date - known_days.first_day as integer) as days_later,
+    known_days.new_players,
+    coalesce(returns.players_back, 0) as players_back
+from known_days
+left join returns
+    on
+        known_days.first_day = returns.first_day
+        and known_days.event_date = returns.event_date
+order by known_days.first_day, days_later

@@ -1,11 +1,3 @@
-select
-    vehicle_id,
-    status,
-    status_source,
-    status_reported_at,
-    last_event_at,
-    last_event_type,
-    events
+select vehicle_id
 from marts.dim_vehicles
 order by vehicle_id
-limit 5000

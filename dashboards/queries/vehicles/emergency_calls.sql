@@ -1,13 +1,11 @@
 select
-    vehicle_id,
     event_time,
-    event_source,
+    vehicle_id,
     event_type,
     event_value,
+    event_source,
     note
 from marts.fct_vehicle_events
-where
-    is_emergency_call
-    and event_date between $low::date and $high::date
+where is_emergency_call and event_date between $low::date and $high::date
 order by event_time desc, vehicle_id
 limit 200

@@ -1,0 +1,3 @@
+select distinct currency
+from marts.rpt_revenue_daily
+order by currency
