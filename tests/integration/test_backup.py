@@ -232,7 +232,11 @@ def test_every_checkpoint_is_one() -> None:
 def test_releases_come_back_with_the_one_that_readers_saw(house: Settings, tmp_path: Path) -> None:
     release(house)
     houses.add_events(house, houses.sessions(range(60, 62)))
-    houses.execute(house, "insert into lake.marts.dim_players by name select 'p9' as player_id")
+    houses.execute(
+        house,
+        "insert into lake.marts.dim_players "
+        "select * replace ('p9' as player_id) from lake.marts.dim_players limit 1",
+    )
     release(house)
     rollback(house)
     made = backup(house, tmp_path / "made.tar")

@@ -23,7 +23,8 @@ BOLD = "**x** :red[y] $z$ [a](b)"
 LAST_DAY = date(2026, 3, 10)
 _ADD_PLAYERS = (
     "insert into lake.marts.dim_players by name "
-    "select 'late' || range as player_id, 0 as sessions_started, 0 as sessions_completed, "
+    "select 'late' || range as player_id, timestamp '2026-03-10' as first_seen_at, "
+    "timestamp '2026-03-10' as last_seen_at, 0 as sessions_started, 0 as sessions_completed, "
     "0 as total_seconds from range({})"
 )
 
