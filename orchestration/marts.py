@@ -144,6 +144,7 @@ def build(
         stale = pipeline.what_to_build(settings)
         if with_stale and select:
             select = [*select, *stale] if stale else [] if stale == [] else select
+        built = pipeline.last_built(settings)
         manifest = prepare_manifest(settings)
         report = run_build(
             settings,
@@ -151,6 +152,7 @@ def build(
             # Unit tests speak of the code alone: they count when that has changed, or has failed.
             exclude=[] if stale == [] or full_refresh else [UNIT_TESTS],
             full_refresh=full_refresh,
+            tested_load=built.load_id if built and with_stale and stale else 0,
             manifest=manifest,
         )
         if report.is_green and _covers(project, select, stale):
