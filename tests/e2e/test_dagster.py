@@ -226,7 +226,8 @@ def test_everything_is_materialized_by_clicking(server: Server, page: Page) -> N
     page.goto(f"{server.address}/asset-groups")
     for domain in (*DOMAINS, "release"):
         expect(page.get_by_text(domain, exact=True).first).to_be_visible(timeout=SLOWLY)
-    expect(page.get_by_text("materialized").first).to_be_visible(timeout=SLOWLY)
+    expect(page.get_by_text("fetching statuses")).to_have_count(0, timeout=SLOWLY)
+    expect(page.get_by_role("img", name="dot_filled").first).to_be_visible(timeout=SLOWLY)
     look(page, "groups")
     released = server.house.released("select count(*) from marts.fct_sessions")
     assert released > [(0,)]

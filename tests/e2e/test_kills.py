@@ -11,7 +11,7 @@ from conftest import Prepared
 from support.command import House
 from support.homes import REPOSITORY
 
-CHECKPOINTS = ("run:loaded", "run:built", "release:mart-written", "release:shown")
+CHECKPOINTS = ("run:loaded", "run:built", "release:mart-written")
 DELIVERIES = {
     "purchases_2026-03-11.csv": "PurchaseID,product,user,date\n900001,7,8,2026-03-01\n1,,,\n",
     "purchases_2026-03-12.csv": "PurchaseID,product,user,date\n900001,7,9,2026-03-01\n",
@@ -80,7 +80,7 @@ def test_run_killed_at_a_step_is_finished_by_the_next(
     require_next_run_mends(house, undisturbed)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_run_killed_at_a_random_instant_is_finished_by_the_next(
     house: House, undisturbed: dict[str, Any], seed: int
 ) -> None:
