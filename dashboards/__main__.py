@@ -31,7 +31,7 @@ def main() -> None:
 def command(host: str, port: int) -> list[str]:
     """Return the command that serves the app at an address."""
     return [
-        *(sys.executable, "-m", "streamlit", "run", str(APP)),
+        *(sys.executable, "-m", "dashboards.server", "run", str(APP)),
         f"--server.address={host}",
         f"--server.port={port}",
         "--server.headless=true",

@@ -4,6 +4,7 @@ Times are UTC on every axis. Text in tooltips is Vega's plain text. Nothing here
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import altair as alt
 import polars as pl
@@ -187,7 +188,12 @@ def heat(frame: pl.DataFrame, x: str, y: str, value: str, *, height: int = 300) 
         _chart(frame)
         .mark_rect()
         .encode(
-            x=alt.X(f"{x}:O", title=_title(frame, x), sort=None, axis=alt.Axis(labelAngle=0)),
+            x=alt.X(
+                f"{x}:O",
+                title=_title(frame, x),
+                sort=_order(frame, x),
+                axis=alt.Axis(labelAngle=0),
+            ),
             y=alt.Y(
                 f"{y}:O",
                 title=_title(frame, y),
@@ -234,6 +240,11 @@ def _labels(frame: pl.DataFrame, name: str) -> alt.Axis:
     return alt.Axis(labelOverlap=frame[name].n_unique() > FEW_DAYS)
 
 
+def _order(frame: pl.DataFrame, name: str) -> Literal["ascending"] | None:
+    """Return how categories are ordered: numbers by themselves, others as the rows come."""
+    return "ascending" if frame.schema[name].is_numeric() else None
+
+
 def _points(frame: pl.DataFrame) -> alt.OverlayMarkDef | bool:
     """Return a dot for each row while there are few enough to tell them apart."""
     return alt.OverlayMarkDef(size=18) if frame.height <= MOST_POINTS else False
@@ -250,7 +261,8 @@ def _along(frame: pl.DataFrame, name: str, *, is_bar: bool = False) -> alt.X:
         return alt.X(f"{name}:T", title=title, scale=alt.Scale(type="utc"), axis=_days())
     if kind.is_float() and not is_bar:
         return alt.X(f"{name}:Q", title=title)
-    return alt.X(f"{name}:O", title=title, sort=None, axis=alt.Axis(labelAngle=0))
+    axis = alt.Axis(labelAngle=0)
+    return alt.X(f"{name}:O", title=title, sort=_order(frame, name), axis=axis)
 
 
 def _days() -> alt.Axis:

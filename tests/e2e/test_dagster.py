@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from support.browser import OPT_IN
 from support.command import House, wait_until
 from support.homes import copy_project
 
@@ -35,7 +36,7 @@ LANDING = {
 }
 HEADER = "PurchaseID,product,user,date\n"
 SLOWLY = 120_000  # milliseconds a page may take on a busy machine
-pytestmark = pytest.mark.xdist_group("dagster")
+pytestmark = [pytest.mark.xdist_group("dagster"), OPT_IN]
 
 
 class Server:

@@ -83,6 +83,13 @@ def test_chart_of_no_rows_can_be_drawn() -> None:
         assert drawn.to_dict()
 
 
+def test_numbers_along_an_axis_are_in_their_order_also_when_rows_lack_some() -> None:
+    frame = pl.DataFrame({"hour": [5, 2], "weekday": ["Mon", "Tue"], "n": [1, 2]})
+    drawn = charts.heat(frame, "hour", "weekday", "n").to_dict()
+    assert drawn["encoding"]["x"]["sort"] == "ascending"
+    assert drawn["encoding"]["y"]["sort"] is None
+
+
 def contents(**marts: list[str]) -> pl.DataFrame:
     rows = [(name, len(columns), columns, None) for name, columns in marts.items()]
     schema = {
