@@ -27,7 +27,7 @@ def configuration() -> dict[str, Any]:
         "run_monitoring": {
             "enabled": True,
             "poll_interval_seconds": 5,
-            "start_timeout_seconds": 120,
+            "start_timeout_seconds": 300,
         },
         "run_retries": {"enabled": False},
         "sensors": {"use_threads": True, "num_workers": 4},
