@@ -6,13 +6,13 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 HOME_FOLDER := $(if $(BOATHOUSE_HOME),$(BOATHOUSE_HOME),data)
 
-.PHONY: help warehouse dashboard dagster chromium test test-browser lint format docs benchmark lock clean
+.PHONY: help warehouse dashboard dagster chromium test test-slow lint format docs benchmark lock clean
 
 help:
 	@echo "make warehouse   install, load what waits (demo files if there is nothing), build, release"
 	@echo "make dashboard   the released warehouse in the browser, at http://127.0.0.1:8501"
 	@echo "make test        install, lint, type-check and run every test"
-	@echo "make test-browser   open Dagster and the dashboard in Chromium, and click"
+	@echo "make test-slow   Dagster and the dashboard in Chromium, and whole runs of Dagster"
 	@echo "make dagster     the warehouse in Dagster's UI, at http://127.0.0.1:3000"
 	@echo "make docs        the dbt site, and docs/reference.md: every table and column"
 	@echo "make benchmark   measure speed and memory, rewrite docs/benchmarks.md"
@@ -51,8 +51,8 @@ chromium:
 test: lint
 	@$(BIN)/pytest -n 2
 
-test-browser: $(INSTALLED) chromium
-	@BOATHOUSE_BROWSER_TESTS=1 $(BIN)/pytest -n 2 tests/e2e/test_dagster.py tests/e2e/test_dashboard.py
+test-slow: $(INSTALLED) chromium
+	@BOATHOUSE_SLOW_TESTS=1 $(BIN)/pytest -n 2 tests/e2e tests/integration/test_orchestration_runs.py
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check

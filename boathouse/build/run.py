@@ -20,6 +20,7 @@ from boathouse.settings import Settings, using
 # Parsing has checked dbt's version and has written the manifest; a build need not do so again.
 _LEAN = (
     *("--no-version-check", "--no-write-json"),
+    *("--exclude-resource-type", "exposure"),  # who uses what is nothing to build
     "--cache-selected-only",  # looking at every schema costs more than a small build
     *("--log-level-file", "info"),
 )

@@ -18,9 +18,9 @@ from typing import Any
 import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from support.browser import OPT_IN
 from support.command import House, wait_until
 from support.homes import copy_project
+from support.slow import OPT_IN
 
 from boathouse.release import current_release
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from support.browser import OPT_IN
 from support.command import wait_until
 from support.dashboard import BOLD, SCRIPT, copy_released
 from support.homes import REPOSITORY
+from support.slow import OPT_IN
 
 from boathouse.release import rollback
 from boathouse.settings import Settings

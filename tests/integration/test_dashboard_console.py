@@ -136,7 +136,7 @@ def test_bomb_is_ended_with_a_clear_message(path: Path, sql: str) -> None:
         ("from marts.purchases_as_of(date '2026-03-10') limit 2", 2),
         ("with a as (select 1 as x) select * from a, range(3)", 3),
         ("values (1, 'a'), (2, 'b')", 2),
-        ("describe marts.dim_players", 7),
+        ("describe marts.dim_players", 8),
         ("select 'copy; attach' as text -- ; drop table x", 1),
         ("select table_name from duckdb_tables() limit 1", 1),
         ("from meta.release", 1),

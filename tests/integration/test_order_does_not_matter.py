@@ -24,7 +24,7 @@ from boathouse.build import dbt, prepare_manifest, run_build
 from boathouse.contracts import load_contracts
 from boathouse.settings import Settings
 
-EXAMPLES = int(os.environ.get("BOATHOUSE_ORDER_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("BOATHOUSE_ORDER_EXAMPLES", "1"))
 IS_SEARCH = "BOATHOUSE_ORDER_SEARCH" in os.environ
 PROPERTY = hypothesis_settings(
     deadline=None,
