@@ -25,8 +25,8 @@ from dagster import (
     SensorResult,
     build_sensor_context,
 )
-from support.slow import OPT_IN
 from support.homes import clone, copy_project
+from support.slow import OPT_IN
 
 from boathouse.release import current_release
 from boathouse.settings import Settings
@@ -42,7 +42,8 @@ CURSED = "select purchase_id from {{ ref('fct_purchases') }} where product_id = 
 RAW = AssetKey(["raw", "purchases"])
 BY_DAY = AssetKey(["raw", "purchases_by_day"])
 RELEASE = AssetKey("release")
-pytestmark = [pytest.mark.xdist_group("dagster runs")  # one worker, so that one house is enough, OPT_IN]
+# One worker, so that one house is enough.
+pytestmark = [pytest.mark.xdist_group("dagster runs"), OPT_IN]
 FACT = AssetKey(["marts", "fct_purchase_versions"])
 
 
