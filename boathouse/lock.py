@@ -173,11 +173,14 @@ def held_here(settings: Settings) -> bool:
 
 def is_held(settings: Settings) -> bool:
     """Return whether some process, this one included, holds the lock at this instant."""
-    if held_here(settings):
-        return True
-    if not settings.lock_file.exists():
+    return held_here(settings) or is_file_held(settings.lock_file)
+
+
+def is_file_held(path: Path) -> bool:
+    """Return whether some process holds a lock file at this instant; a missing one nobody holds."""
+    if not path.exists():
         return False
-    probe = FileLock(settings.lock_file)
+    probe = FileLock(path)
     try:
         probe.acquire(timeout=0)
     except Timeout:

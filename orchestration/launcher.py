@@ -23,7 +23,9 @@ from dagster._core.launcher.base import RunLauncher as DagsterRunLauncher
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
-from filelock import FileLock, Timeout
+from filelock import FileLock
+
+from boathouse.lock import is_file_held
 
 WARM = ("dagster._cli.api", "dagster_dbt", "dbt.cli.main", "dbt.adapters.duckdb", "sqlglot")
 PATIENCE_SECONDS = 20.0
@@ -78,7 +80,7 @@ class WarmLauncher(DagsterRunLauncher[Any], ConfigurableClass):
         if run is None or run.is_finished:
             return False
         self._instance.report_run_canceling(run)
-        if not _is_held(self._lock_file(run_id)):
+        if not is_file_held(self._lock_file(run_id)):
             return False
         with suppress(ProcessLookupError):
             os.kill(int(self._pid_file(run_id).read_text()), signal.SIGINT)
@@ -102,7 +104,7 @@ class WarmLauncher(DagsterRunLauncher[Any], ConfigurableClass):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Return whether a run's process is still there."""
-        if _is_held(self._lock_file(run.run_id)):
+        if is_file_held(self._lock_file(run.run_id)):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.FAILED, "The process of the run has ended.")
 
@@ -118,18 +120,6 @@ def _fork_server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(WARM))
     return context
-
-
-def _is_held(path: Path) -> bool:
-    if not path.exists():
-        return False
-    probe = FileLock(path)
-    try:
-        probe.acquire(timeout=0)
-    except Timeout:
-        return True
-    probe.release()
-    return False
 
 
 def _work(arguments: list[str], lock_file: str) -> None:

@@ -8,6 +8,7 @@ from dashboards.frame import View, judge_freshness
 from dashboards.show import figure, pairs, table
 from dashboards.text import moment, number, plain
 
+DAYS_DRAWN = 60
 # domain: what its key figure counts, and the mart that it is counted in
 FIGURES = {
     "sessions": ("Sessions started", "rpt_sessions_by_country_hour"),
@@ -53,17 +54,17 @@ def _domains(view: View) -> None:
         for domain, (what, mart) in FIGURES.items():
             if mart not in view.release.tables:
                 continue
-            days = view.query(domain).sort("day")
+            days = view.query(domain)
             if days.is_empty():
                 continue
             newest = days.row(-1, named=True)
             st.metric(
                 plain(what),
-                number(newest["total"]),
+                number(days["amount"].sum()),
                 f"{number(newest['amount'])} on {newest['day']:%Y-%m-%d}",
                 delta_color="off",
                 delta_arrow="off",
-                chart_data=days["amount"].to_list(),
+                chart_data=days["amount"].tail(DAYS_DRAWN).to_list(),
                 chart_type="area",
                 border=True,
                 width="stretch",

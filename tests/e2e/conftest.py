@@ -1,10 +1,13 @@
 """One house for the end-to-end tests: demo data of three domains, run once, copied by each test."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from support.command import Done, House
 from support.homes import REPOSITORY, copy_project
 
@@ -47,3 +50,18 @@ def students_csv() -> bytes:
     if not path.exists():
         pytest.skip(f"{path} is not there; set BOATHOUSE_SHARED_DATA to the folder of real data")
     return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a real Chromium without a window."""
+    path = shutil.which("chromium")
+    if path is None:
+        why = "there is no chromium; `make chromium` installs it where apt and root are"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield launched
+        launched.close()

@@ -5,7 +5,6 @@ The tests follow each other in this order, on one home, because starting and fil
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from support.command import House, wait_until
 from support.homes import copy_project
 from support.slow import OPT_IN
@@ -175,20 +174,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             child.kill()
         assert not alive, f"still there after Ctrl-C: {alive}"
         assert process.returncode == 0, (folder / "server.log").read_text()[-3000:]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        why = "there is no chromium; `make chromium` installs it where apt and root are"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from support.command import wait_until
 from support.dashboard import BOLD, SCRIPT, copy_released
 from support.homes import REPOSITORY
@@ -26,16 +25,6 @@ from boathouse.settings import Settings
 pytestmark = OPT_IN
 
 PATIENCE_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    path = shutil.which("chromium")
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail("There is no chromium to run; install it.")
-        pytest.skip("There is no chromium on the path; install it to test pages in a browser.")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +63,6 @@ def address(settings: Settings) -> Iterator[str]:
     finally:
         process.terminate()
         process.communicate()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

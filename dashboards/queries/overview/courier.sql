@@ -1,25 +1,7 @@
-with
-
-days as (
-    select
-        cast(conversation_started_at as date) as day,
-        count(*) as amount
-    from marts.fct_customer_courier_conversations
-    group by all
-),
-
-totals as (
-    select
-        *,
-        sum(amount) over () as total
-    from days
-    where day is not null
-)
-
 select
-    day,
-    cast(amount as double) as amount,
-    cast(total as double) as total
-from totals
-order by day desc
-limit 60
+    cast(conversation_started_at as date) as day,
+    cast(count(*) as double) as amount
+from marts.fct_customer_courier_conversations
+where conversation_started_at is not null
+group by all
+order by day
