@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from dagster import AssetKey, AssetsDefinition, Definitions, in_process_executor
+from dagster import AssetKey, AssetsDefinition, Definitions, definitions, in_process_executor
 
 from boathouse.settings import Settings
 from orchestration.alerting import alert_sensors
@@ -60,4 +60,7 @@ def _touched(
     return {source: what_follows([source]).resolve(assets) for source in project.contracts}
 
 
-defs = build_definitions(load_project(Settings()))
+@definitions
+def defs() -> Definitions:
+    """Return the definitions of the project that the settings name, when Dagster asks for them."""
+    return build_definitions(load_project(Settings()))

@@ -1,6 +1,7 @@
 """What the definitions are made of: settings, contracts, and dbt's manifest, parsed once."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,6 +59,8 @@ def _manifest(settings: Settings) -> Mapping[str, Any]:
     current = project_hash(settings.project)
     if not (stamp.exists() and path.exists() and stamp.read_text() == current):
         prepare_manifest(settings)
-        stamp.write_text(current)
+        written = stamp.with_name(f"{stamp.name}.{os.getpid()}")
+        written.write_text(current)
+        written.replace(stamp)
     manifest: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return manifest

@@ -4,6 +4,7 @@ Results reach `meta.builds` and `meta.build_results` through dbt's own hooks (se
 `macros/builds/record_build.sql`), so that `dbt build` typed by hand counts in the same way.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +47,15 @@ def prepare_manifest(settings: Settings) -> Manifest:
     Raises:
         BuildError: the project cannot be parsed; says where and why.
     """
+    path = dbt.Folders(settings).manifest
     with using(settings):
-        parsed = dbt.invoke("parse", [], settings)
-    return Manifest(parsed, from_manifest(dbt.Folders(settings).manifest))
+        parsed = dbt.invoke("parse", ["--no-write-json"], settings)
+    # dbt would write it in place, under the eyes of others who parse or read it.
+    written = path.with_name(f"{path.name}.{os.getpid()}")
+    parsed.write(str(written))
+    nodes = from_manifest(written)
+    written.replace(path)
+    return Manifest(parsed, nodes)
 
 
 def run_build(

@@ -1,5 +1,7 @@
 """Builds: what is reported, what is noted in the lake, and what stands in a release's way."""
 
+import json
+import os
 import re
 import signal
 import time
@@ -9,7 +11,7 @@ import houses
 import pytest
 
 from boathouse import lake
-from boathouse.build import Blocker, NodeProgress, find_blockers, prepare_manifest, run_build
+from boathouse.build import Blocker, NodeProgress, dbt, find_blockers, prepare_manifest, run_build
 from boathouse.errors import BuildError, UsageError
 from boathouse.settings import Settings
 
@@ -152,6 +154,16 @@ def test_builds_from_one_manifest_do_what_builds_from_none_do(house: Settings) -
     assert houses.lake_rows(house, "select count(*) from lake.marts.fct_sessions") == [(0,)]
     run_build(house, select=["fct_sessions+"], manifest=manifest, full_refresh=True)
     assert houses.lake_rows(house, "select count(*) from lake.marts.fct_sessions") == [(62,)]
+
+
+def test_parsing_leaves_the_manifest_whole_for_who_reads_it(house: Settings) -> None:
+    path = dbt.Folders(house).manifest
+    with path.open(encoding="utf-8") as reading:
+        before = reading.read(10)
+        prepare_manifest(house)
+        json.loads(before + reading.read())
+        assert path.stat().st_ino != os.fstat(reading.fileno()).st_ino
+    assert {each.name for each in path.parent.glob("manifest*")} == {"manifest.json"}
 
 
 def test_warm_build_after_another_ones_build_knows_its_own_project(
