@@ -6,11 +6,12 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 HOME_FOLDER := $(if $(BOATHOUSE_HOME),$(BOATHOUSE_HOME),data)
 
-.PHONY: help warehouse dashboard dagster chromium test test-slow lint format docs benchmark lock clean
+.PHONY: help warehouse dashboard api dagster chromium test test-slow lint format docs benchmark lock clean
 
 help:
 	@echo "make warehouse   install, load what waits (demo files if there is nothing), build, release"
 	@echo "make dashboard   the released warehouse in the browser, at http://127.0.0.1:8501"
+	@echo "make api         the released warehouse over HTTP, at http://127.0.0.1:8000"
 	@echo "make test        install, lint, type-check and run every test"
 	@echo "make test-slow   Dagster and the dashboard in Chromium, and whole runs of Dagster"
 	@echo "make dagster     the warehouse in Dagster's UI, at http://127.0.0.1:3000"
@@ -33,9 +34,14 @@ warehouse: $(INSTALLED)
 dashboard: $(INSTALLED)
 	@$(BIN)/python -m dashboards
 
-# HOST and PORT say where else it listens: `make dagster PORT=3001`.
+# HOST and PORT say where else they listen: `make dagster PORT=3001`.
+ADDRESS = $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
+
+api: $(INSTALLED)
+	@exec $(BIN)/python -m api $(ADDRESS)
+
 dagster: $(INSTALLED)
-	@exec $(BIN)/python -m orchestration $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
+	@exec $(BIN)/python -m orchestration $(ADDRESS)
 
 # A browser for the tests of pages; it comes from Debian's or Ubuntu's packages.
 chromium:

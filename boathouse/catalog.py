@@ -85,6 +85,8 @@ META_TABLES: dict[str, dict[str, str]] = {
         "column_descriptions": "varchar",
         "key": "varchar[]",
         "release_order": "varchar[]",
+        "lookups": "varchar",
+        "api": "varchar",
     },
     # Each node's latest result when the last release was made, so that later builds alone tell
     # what has changed since: see boathouse/build/blockers.py.

@@ -6,6 +6,7 @@ The only module that reads the environment. Paths come back absolute.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -66,6 +67,12 @@ class Settings(BaseSettings):
     alert_email_to: str = Field(default="", description="Addresses, with commas between them.")
     alert_email_from: str = Field(default="boathouse@localhost")
     alert_link: str = Field(default="", description="Start of the links in alerts.")
+    api_now: datetime | None = Field(
+        default=None, description="The time it is for the API (UTC), for data of the past."
+    )
+    api_access: Literal["auto", "keys", "open"] = Field(
+        default="auto", description="Who may use the API; auto: without a key on loopback only."
+    )
     smtp_host: str = Field(default="localhost")
     smtp_port: int = Field(default=0, ge=0, le=65535, description="0: as usual for the security.")
     smtp_user: str = Field(default="")

@@ -13,8 +13,9 @@ import polars as pl
 import streamlit as st
 
 from boathouse.errors import BoathouseError
+from boathouse.release.reading import NoReleaseError
 from boathouse.settings import current_settings
-from dashboards.released import NoReleaseError, Release, Value, Warehouse, warehouse
+from dashboards.released import Release, Value, Warehouse, warehouse
 from dashboards.text import ago, moment, now, plain
 
 LOOK_AGAIN_SECONDS = 5

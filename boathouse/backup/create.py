@@ -30,6 +30,7 @@ from boathouse.ingest.deliveries import is_open_for_writing
 from boathouse.ingest.disposal import reason_path
 from boathouse.lake import Lake
 from boathouse.maintain.removal import files_lock
+from boathouse.release import lookups
 from boathouse.release.files import current_id, kept_ids, kept_path
 from boathouse.settings import Settings
 from boathouse.status import has_meta
@@ -150,8 +151,8 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
         _add_archive(writing, settings, max((load_id for load_id, *_ in ledger), default=0))
         _add_tree(writing, settings.home_folder, settings.rejected)
         _drop_moved(writing, settings, ledger)
-        for release_id, file in releases.items():
-            writing.add(f"releases/{release_id}.duckdb", file)
+        for name, file in releases.items():
+            writing.add(f"releases/{name}", file)
         _add_if_there(writing, CATALOG, copied)
         contents = Contents(
             made_at, snapshot, current, __version__, duckdb.__version__, dict(writing.files)
@@ -162,15 +163,23 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
     return contents
 
 
-def _releases(settings: Settings, held: ExitStack) -> tuple[dict[int, BinaryIO], int | None]:
-    """Return the kept releases, open so that they cannot go away, and which one readers see."""
-    found: dict[int, BinaryIO] = {}
-    for release_id in kept_ids(settings):
+def _releases(settings: Settings, held: ExitStack) -> tuple[dict[str, BinaryIO], int | None]:
+    """Return the files of kept releases, open so that they cannot go away, and the current id."""
+    found: dict[str, BinaryIO] = {}
+
+    def hold(path: Path, name: str) -> None:
         with suppress(FileNotFoundError):  # pruned at this moment
-            found[release_id] = held.enter_context(kept_path(settings, release_id).open("rb"))
+            found[name] = held.enter_context(path.open("rb"))
+
+    ids = kept_ids(settings)
+    for path in (kept_path(settings, release_id) for release_id in ids):
+        hold(path, path.name)
     current = current_id(settings)
-    if current is not None and current not in found:  # released at this moment
-        found[current] = held.enter_context(settings.warehouse.open("rb"))
+    if current is not None and current not in ids:  # released at this moment
+        hold(settings.warehouse, kept_path(settings, current).name)
+        ids.append(current)
+    for path in (lookups.beside(kept_path(settings, release_id)) for release_id in ids):
+        hold(path, path.name)
     return found, current
 
 

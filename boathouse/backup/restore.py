@@ -19,7 +19,7 @@ from boathouse.backup.contents import CATALOG, BackupError, Contents, read_list,
 from boathouse.backup.create import BACKUPS, require_local
 from boathouse.checkpoints import reached
 from boathouse.errors import UsageError
-from boathouse.release.files import kept_ids, kept_path, show
+from boathouse.release.files import kept_path, show
 from boathouse.settings import Settings
 
 _OF_NO_VALUE = ("writer.lock", "writer.json", "backup.lock")
@@ -119,8 +119,8 @@ def _finish(made: Settings, beside: Path, contents: Contents) -> None:
     """Make the unpacked files a home, and try whether it opens."""
     there = made.model_copy(update={"home": beside})
     _move_catalog(beside / CATALOG, there)
-    for release_id in kept_ids(there):
-        kept_path(there, release_id).chmod(_READ_ONLY)
+    for path in there.releases.glob("*"):
+        path.chmod(_READ_ONLY)
     if contents.current_release is not None:
         show(there, kept_path(there, contents.current_release))
     problem = check_catalog(beside / CATALOG)

@@ -40,6 +40,8 @@ class Node:
     column_descriptions: str  # a JSON object: column → description
     key: list[str]  # columns that together are unique; empty when nobody says so
     release_order: list[str]  # columns that a released table is sorted by
+    lookups: str  # a JSON object: what the release keeps to be looked up quickly
+    api: str  # a JSON object: what the API offers of it; empty when it is not public
 
     @property
     def leaves_result(self) -> bool:
@@ -120,6 +122,8 @@ def _node(entry: Mapping[str, Any], tested_keys: Mapping[str, list[str]]) -> Nod
         column_descriptions=json.dumps(described, ensure_ascii=False, sort_keys=True),
         key=key or tested_keys.get(entry["unique_id"], []),
         release_order=_as_list(meta.get("release_order")),
+        lookups=_as_json(meta.get("lookups")),
+        api=_as_json(meta.get("api")),
     )
 
 
@@ -145,6 +149,10 @@ def _as_list(value: Any) -> list[str]:
     return [str(value)] if isinstance(value, str) else [str(item) for item in value]
 
 
+def _as_json(value: Any) -> str:
+    return "" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
 def remembered(lake: Lake) -> list[Node]:
     """Return the nodes of the project as it was at the last build, sorted by id."""
     columns = ", ".join(field.name for field in fields(Node))
@@ -161,6 +169,7 @@ def remember(lake: Lake, nodes: list[Node]) -> None:
         con.execute("delete from lake.meta.nodes")
         if nodes:
             rows = ", ".join(row(astuple(node)) for node in nodes)
-            con.execute(f"insert into lake.meta.nodes values {rows}")
+            names = ", ".join(field.name for field in fields(Node))
+            con.execute(f"insert into lake.meta.nodes ({names}) values {rows}")
 
     lake.write(replace, "note the nodes of the dbt project")

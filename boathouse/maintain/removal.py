@@ -121,7 +121,7 @@ def remove_leftovers(settings: Settings, *, dry_run: bool) -> list[str]:
 def _leftovers(settings: Settings) -> Iterator[Path]:
     home = settings.home_folder
     yield from home.glob(".warehouse.*.tmp")
-    yield from settings.releases.glob(".*.duckdb.tmp*")
+    yield from release_files.leftovers(settings)
     yield from (path for path in home.glob("writer.*") if path.suffix[1:].isdecimal())
     for folder in (settings.archive, settings.rejected):
         yield from folder.rglob(".moving")

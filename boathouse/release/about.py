@@ -15,6 +15,7 @@ import duckdb
 from boathouse import __version__
 from boathouse.build.blockers import LATEST_RESULTS
 from boathouse.contracts import Contract
+from boathouse.release import lookups
 from boathouse.release.report import ReleaseInfo
 from boathouse.sql import constant, literal, row
 
@@ -73,6 +74,8 @@ class Base:
     written: dict[tuple[str, str], Written]
     macros: dict[str, str]
     comments: dict[tuple[str, str], str]  # (table or macro, column or "") → comment
+    lookups: dict[str, str]  # name → definition
+    api: dict[str, str]  # mart → what the API offers of it
 
 
 def read_info(path: Path, *, is_current: bool = False) -> ReleaseInfo | None:
@@ -130,6 +133,8 @@ def _base(con: duckdb.DuckDBPyConnection, info: ReleaseInfo) -> Base:
         written={(w.schema_name, w.name): w for w in written if w.definition is None},
         macros={w.name: w.definition for w in written if w.definition is not None},
         comments=_comments(con),
+        lookups=lookups.definitions(lookups.beside(info.path)),
+        api=dict(con.execute("select mart, api from released.meta.api").fetchall()),
     )
 
 
@@ -208,6 +213,17 @@ def _copies(about: About) -> dict[str, str]:
         f"{constant(about.released_at)}, true"
     )
     return {
+        "api": f"""
+            select
+                relation as mart,
+                split_part(path, '/', 3) as domain,
+                description,
+                key,
+                api
+            from lake.meta.nodes {version}
+            where api <> '' and schema_name = 'marts'
+            order by mart
+        """,
         "builds": f"""
             select build_id, command, selection, status, started_at, finished_at, lake_snapshot
             from lake.meta.builds {version}

@@ -10,6 +10,7 @@ import duckdb
 from boathouse.build.nodes import Node, remembered
 from boathouse.errors import ReleaseError
 from boathouse.lake import Lake
+from boathouse.release.lookups import Lookup, from_meta
 from boathouse.sql import identifier, literal
 
 MARTS = "marts"
@@ -47,6 +48,8 @@ class Relation:
     key: list[str]  # columns whose values tell which rows belong together; empty: unknown
     query: str
     comments: dict[str, str] = field(default_factory=dict)  # column, "" for the table itself
+    lookups: tuple[Lookup, ...] = ()
+    api: str = ""  # what the API offers of it, as JSON
 
     @property
     def target(self) -> str:
@@ -112,6 +115,11 @@ class Contents:
     relations: list[Relation]
     macros: list[Macro]
     left_out: list[str]  # tables of lake.marts that the project no longer has
+
+    @property
+    def lookups(self) -> list[Lookup]:
+        """Return what is to be looked up of all marts."""
+        return [lookup for relation in self.relations for lookup in relation.lookups]
 
 
 def read_contents(lake: Lake) -> Contents:
@@ -206,6 +214,8 @@ def _mart(
         key=key if len(key) == len(node.key) and has_feed else [],
         query=f"select * from lake.marts.{identifier(node.relation)}{version}",
         comments=comments,
+        lookups=from_meta(node.relation, node.lookups, node.key, dict(columns)),
+        api=node.api,
     )
 
 

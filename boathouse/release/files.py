@@ -15,6 +15,7 @@ from pathlib import Path
 
 from boathouse.checkpoints import reached
 from boathouse.errors import ReleaseError
+from boathouse.release import lookups
 from boathouse.release.about import read_info
 from boathouse.release.report import ReleaseInfo
 from boathouse.settings import Settings
@@ -112,8 +113,11 @@ def copy(source: Path, target: Path) -> None:
 def publish(settings: Settings, release_id: int) -> None:
     """Make the finished temporary file of a release the one that readers see, then name it."""
     temporary = temporary_path(settings, release_id)
-    temporary.chmod(_READ_ONLY)
-    _sync(temporary)
+    for path in (lookups.beside(temporary), temporary):
+        path.chmod(_READ_ONLY)
+        _sync(path)
+    lookups.beside(temporary).replace(lookups.beside(kept_path(settings, release_id)))
+    reached("release:lookups-named")
     show(settings, temporary)
     reached("release:shown")
     _name(settings, release_id)
@@ -181,8 +185,15 @@ def tidy(settings: Settings) -> None:
     for link in settings.home_folder.glob(".warehouse.*.tmp"):
         link.unlink(missing_ok=True)
     name_shown(settings)
-    for leftover in settings.releases.glob(".*.duckdb.tmp*"):
+    for leftover in leftovers(settings):
         leftover.unlink(missing_ok=True)
+
+
+def leftovers(settings: Settings) -> list[Path]:
+    """Return the files in `releases/` that belong to no release, once `name_shown` was called."""
+    kept = {lookups.beside(kept_path(settings, each)) for each in kept_ids(settings)}
+    orphans = [path for path in settings.releases.glob("*.lookups.sqlite") if path not in kept]
+    return [*settings.releases.glob(".*.tmp*"), *orphans]
 
 
 def prune(settings: Settings) -> None:
@@ -190,4 +201,6 @@ def prune(settings: Settings) -> None:
     current = current_id(settings)
     for release_id in kept_ids(settings)[: -settings.releases_kept]:
         if release_id != current:
-            kept_path(settings, release_id).unlink(missing_ok=True)
+            path = kept_path(settings, release_id)
+            path.unlink(missing_ok=True)
+            lookups.beside(path).unlink(missing_ok=True)

@@ -61,6 +61,7 @@ class Plan:
     gone: list[tuple[str, str]]
     has_new_macros: bool
     has_new_comments: bool
+    has_new_offers: bool  # what is looked up, or what the API shows
 
     @property
     def has_changes(self) -> bool:
@@ -69,6 +70,7 @@ class Plan:
             self.gone
             or self.has_new_macros
             or self.has_new_comments
+            or self.has_new_offers
             or any(step.way is not Way.CARRY for step in self.steps)
         )
 
@@ -91,7 +93,7 @@ def make_plan(lake: Lake, contents: Contents, base: Base | None) -> Plan:
     """Return what has to be written to release `contents` on top of `base`."""
     if base is None:
         steps = [Step(relation, Way.FULL, None) for relation in contents.relations]
-        return Plan(contents, None, steps, [], bool(contents.macros), True)
+        return Plan(contents, None, steps, [], bool(contents.macros), True, True)
     changes = _changes(lake, base, contents.snapshot)
     names = {(relation.schema, relation.name) for relation in contents.relations}
     return Plan(
@@ -101,13 +103,14 @@ def make_plan(lake: Lake, contents: Contents, base: Base | None) -> Plan:
         gone=sorted(set(base.written) - names),
         has_new_macros=_macros(contents) != base.macros,
         has_new_comments=_comments(contents) != base.comments,
+        has_new_offers=_offers(contents) != (base.lookups, base.api),
     )
 
 
 def from_nothing(plan: Plan) -> Plan:
     """Return the plan that writes the same contents without starting from another file."""
     steps = [replace(step, way=Way.FULL, before=None) for step in plan.steps]
-    return Plan(plan.contents, None, steps, [], True, True)
+    return Plan(plan.contents, None, steps, [], True, True, True)
 
 
 def _changes(lake: Lake, base: Base, until: int) -> _Changes:
@@ -179,3 +182,8 @@ def _comments(contents: Contents) -> dict[tuple[str, str], str]:
         for relation in contents.relations
         for column, text in relation.comments.items()
     } | {(macro.name, ""): macro.comment for macro in contents.macros if macro.comment}
+
+
+def _offers(contents: Contents) -> tuple[dict[str, str], dict[str, str]]:
+    lookups = {each.name: each.definition for each in contents.lookups}
+    return lookups, {each.name: each.api for each in contents.relations if each.api}

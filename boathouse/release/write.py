@@ -12,7 +12,7 @@ import duckdb
 
 from boathouse.checkpoints import reached
 from boathouse.errors import ReleaseError
-from boathouse.release import files
+from boathouse.release import files, lookups
 from boathouse.release.about import About, Written, macro_record, write_about
 from boathouse.release.contents import MARTS, META, Macro, Measure, Relation
 from boathouse.release.plan import Plan, Step, Way
@@ -45,6 +45,7 @@ def write_file(
         files.copy(plan.base.path, path)
         path.chmod(0o644)
     reached("release:copied")
+    looked_up = _lookups(plan, path)
     con.execute(f"attach {literal(str(path))} as released")
     con.execute(f"create schema if not exists released.{MARTS}")
     con.execute(f"create schema if not exists released.{META}")
@@ -54,6 +55,7 @@ def write_file(
         on_step(step.relation.name)
         start = time.perf_counter()
         way, record, rows_written = _bring(con, plan, step)
+        _bring_lookups(con, looked_up, step.relation, way)
         written.append(record)
         if step.relation.schema == MARTS:
             seconds = time.perf_counter() - start
@@ -68,8 +70,32 @@ def write_file(
     write_about(con, about, written)
     con.execute("checkpoint released")
     con.execute("detach released")
+    looked_up.close()
     reached("release:written")
     return reports, written
+
+
+def _lookups(plan: Plan, path: Path) -> lookups.Writer:
+    """Return what writes the look-ups beside the file, from those of the release it starts from."""
+    target = lookups.beside(path)
+    if plan.base is not None and plan.base.lookups:
+        files.copy(lookups.beside(plan.base.path), target)
+        target.chmod(0o644)
+    return lookups.Writer(target, plan.contents.lookups)
+
+
+def _bring_lookups(
+    con: duckdb.DuckDBPyConnection, looked_up: lookups.Writer, relation: Relation, way: Way
+) -> None:
+    """Bring the look-ups of one table up to date, right after the table itself."""
+    if relation.lookups:
+        match way:
+            case Way.CARRY:
+                looked_up.stay(con, relation.name, relation.target)
+            case Way.DELTA:
+                looked_up.change(con, relation.name, relation.target, gone="gone", alive="alive")
+            case Way.FULL:
+                looked_up.rebuild(con, relation.name, relation.target)
 
 
 def _make_room(con: duckdb.DuckDBPyConnection, plan: Plan) -> None:
