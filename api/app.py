@@ -7,7 +7,6 @@ routes are made anew beside those that still answer, and take over as a whole.
 import asyncio
 import ipaddress
 import logging
-from contextlib import suppress
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,7 +18,7 @@ from api import problems
 from api.access import OPEN_PATHS, Access
 from api.observe import Metrics, Observed
 from api.problems import ProblemError
-from api.release import Mart, Releases
+from api.release import Mart, Releases, Served
 from api.routes import marts as mart_routes
 from api.routes import purchases, sessions, system
 from api.service import HEADERS, Service
@@ -47,8 +46,7 @@ class Api:
             settings.api_access == "auto" and not is_loopback(host)
         )
         self.service = Service(settings, Releases(settings), Metrics())
-        self._marts: dict[str, Mart] = {}
-        self._routes = _build(self.service, {}, self.needs_key)
+        self._served: tuple[Served | None, FastAPI] = None, _build(self.service, {}, self.needs_key)
         access = Access(KeyRing(settings), needs_key=self.needs_key)
         packed = GZipMiddleware(self._dispatch, _SMALLEST_PACKED, compresslevel=4)
         self._app: ASGIApp = Observed(_Guarded(packed, access), self.service.metrics)
@@ -63,17 +61,20 @@ class Api:
 
     def look(self) -> None:
         """Serve what readers see now; called again and again while the server runs."""
-        releases = self.service.releases
-        releases.look()
-        with suppress(ProblemError):
-            release = releases.current()
-            self.service.metrics.release.set(release.release_id)
-            if release.marts != self._marts:
-                self._routes = _build(self.service, release.marts, self.needs_key)
-                self._marts = release.marts
+        release = self.service.releases.look()
+        if release is None:
+            return
+        before, routes = self._served
+        if before is None or release.marts != before.marts:
+            routes = _build(self.service, release.marts, self.needs_key)
+        self._served = release, routes
+        self.service.metrics.release.set(release.release_id)
+        _log.info("serving", extra={"release": release.release_id})
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._routes(scope, receive, send)
+        release, routes = self._served
+        scope["state"]["release"] = release
+        await routes(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

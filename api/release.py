@@ -99,7 +99,7 @@ class Served(OpenRelease):
         """Return the public marts by name."""
         rows = self.con.cursor().execute(
             """
-            select api.mart, api.domain, api.description, api.key, api.api,
+            select api.mart, api.domain, api.description, api.unique_columns, api.api,
                 list([columns.column_name, columns.data_type, coalesce(columns.comment, '')]
                     order by columns.column_index)
             from meta.api as api
@@ -181,33 +181,40 @@ def _mart(
 
 
 class Releases:
-    """The release that is served now, followed as it changes, and earlier ones for cursors."""
+    """The releases of one home: the current one as it changes, and earlier ones for cursors."""
 
     def __init__(self, settings: Settings) -> None:
         self._warehouse = Warehouse(settings, Served, "api")
         self._seen: tuple[int, ...] | None = None
-        self._served: Served | None = None
-        self.problem = "There is no release yet. Run `make warehouse`; it is served as it is there."
+        self.problem = "There is no release yet. Run `make warehouse`; it is served at once."
 
-    def current(self) -> Served:
-        """Return the release that is served.
+    def look(self) -> Served | None:
+        """Return the current release if it is another one than before, else None.
 
-        Raises:
-            ProblemError: there has been none yet that could be read.
+        When it cannot be read, `problem` says why.
         """
-        if self._served is None:
-            raise ProblemError(503, self.problem, headers={"Retry-After": "5"})
-        return self._served
+        try:
+            seen = self._warehouse.mark()
+            if seen == self._seen:
+                return None
+            found = self._warehouse.current().prepare()
+        except Exception as error:
+            # Whatever is in its place: requests are served from what was good.
+            said = f"{error}".replace("\n", " ") or type(error).__name__
+            if said != self.problem:
+                _log.error("no other release can be served", extra={"error": said})
+            self.problem = said
+            return None
+        self._seen = seen
+        self.problem = ""
+        return found
 
-    def of_cursor(self, release_id: int, mark: str) -> Served:
+    def kept(self, release_id: int, mark: str) -> Served:
         """Return the release that a page sequence began in.
 
         Raises:
             ProblemError: 410, it is no longer kept.
         """
-        current = self.current()
-        if (current.release_id, current.mark) == (release_id, mark):
-            return current
         with suppress(BoathouseError, OSError, sqlite3.Error):
             earlier = self._warehouse.kept(release_id)
             if earlier.mark == mark:
@@ -217,21 +224,3 @@ class Releases:
             f"This cursor belongs to release {release_id}, which is no longer kept. Begin again "
             "without `cursor`; pages never mix two releases.",
         )
-
-    def look(self) -> None:
-        """Serve another release if readers see another one; keep the last good one otherwise."""
-        try:
-            seen = self._warehouse.mark()
-            if seen == self._seen:
-                return
-            self._served = self._warehouse.current().prepare()
-            self._seen = seen
-        except Exception as error:
-            # Whatever is in its place: requests are served from what was good.
-            said = f"{error}".replace("\n", " ") or type(error).__name__
-            if said != self.problem:
-                _log.error("no other release can be served", extra={"error": said})
-            self.problem = said
-        else:
-            self.problem = ""
-            _log.info("serving", extra={"release": self._served.release_id})

@@ -12,6 +12,7 @@ from api.answers import Answer
 from api.observe import Metrics
 from api.paging import Cursor, decode, question
 from api.problems import MEDIA_TYPE as PROBLEM_TYPE
+from api.problems import ProblemError
 from api.release import Releases, Served
 from boathouse.settings import Settings
 
@@ -51,15 +52,18 @@ class Service:
         require(request.state.key, domain)
         return Answer(request.headers, release, domain, media_type, self.now())
 
-    def release_for(self, cursor: Cursor | None) -> Served:
+    def release_for(self, request: Request, cursor: Cursor | None = None) -> Served:
         """Return the release to answer from: the current one, or that of a cursor.
 
         Raises:
             ProblemError: 503, there is none; 410, that of the cursor is gone.
         """
-        if cursor is None:
-            return self.releases.current()
-        return self.releases.of_cursor(cursor.release_id, cursor.mark)
+        current: Served | None = request.state.release
+        if current is None:
+            raise ProblemError(503, self.releases.problem, headers={"Retry-After": "5"})
+        if cursor is None or (cursor.release_id, cursor.mark) == (current.release_id, current.mark):
+            return current
+        return self.releases.kept(cursor.release_id, cursor.mark)
 
 
 @dataclass(frozen=True)

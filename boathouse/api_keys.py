@@ -22,6 +22,7 @@ from boathouse.errors import UsageError
 from boathouse.settings import Settings
 
 EVERYTHING = "*"
+FILE = "api_keys.json"
 _PREFIX = "bh"
 
 
@@ -37,6 +38,10 @@ class ApiKey:
     created_at: str  # UTC
     revoked_at: str | None = None
 
+    def as_dict(self) -> dict[str, object]:
+        """Return what may be shown of it."""
+        return {name: value for name, value in asdict(self).items() if name != "sha256"}
+
     def allows(self, domain: str) -> bool:
         """Return whether it is for a domain."""
         return EVERYTHING in self.scopes or domain in self.scopes
@@ -46,7 +51,7 @@ class KeyRing:
     """The keys of one home, read again when the file has changed."""
 
     def __init__(self, settings: Settings) -> None:
-        self._path = settings.home_folder / "api_keys.json"
+        self._path = settings.home_folder / FILE
         self._read: tuple[tuple[int, int], dict[str, ApiKey]] | None = None
 
     def list(self) -> Sequence[ApiKey]:

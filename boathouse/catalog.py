@@ -85,6 +85,7 @@ META_TABLES: dict[str, dict[str, str]] = {
         "column_descriptions": "varchar",
         "key": "varchar[]",
         "release_order": "varchar[]",
+        "unique_columns": "varchar[]",
         "lookups": "varchar",
         "api": "varchar",
     },

@@ -55,7 +55,7 @@ def router(service: Service, marts: dict[str, Mart]) -> APIRouter:
     async def list_marts(request: Request, query: Annotated[Parameters, Query()]) -> Response:
         """Return the public marts: what they hold and how they can be asked."""
         del query
-        release = service.releases.current()
+        release = service.release_for(request)
         key = request.state.key
         shown = [m for m in release.marts.values() if key is None or key.allows(m.domain)]
         return Response(
@@ -149,7 +149,7 @@ async def _list(
     as_of: date | None = getattr(query, "as_of", None)
     places = [(str, type(None))] * len(mart.order)
     pages = Pages.of(path, {**where, "as_of": as_of}, query.cursor, *places)
-    release = service.release_for(pages.cursor)
+    release = service.release_for(request, pages.cursor)
     answer = service.answer(request, release, mart.domain, media_type)
     if answer.is_known:
         return answer.unchanged()
@@ -170,7 +170,7 @@ async def _row(
 ) -> Response:
     if choose(request.headers.get("accept")) != JSON:
         raise ProblemError(406, "A single row is JSON; its list has other forms.")
-    release = service.releases.current()
+    release = service.release_for(request)
     answer = service.answer(request, release, mart.domain, JSON)
     if answer.is_known:
         return answer.unchanged()

@@ -83,7 +83,7 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         """Return the completed sessions of a player, the latest first."""
         pages = Pages.of(COMPLETED, {"player_id": player_id}, query.cursor, int, str)
-        release = service.release_for(pages.cursor)
+        release = service.release_for(request, pages.cursor)
         answer = service.answer(request, release, DOMAIN, JSON)
         if answer.is_known:
             return answer.unchanged()
@@ -110,7 +110,7 @@ def router(service: Service) -> APIRouter:
         """Return the sessions that were started in a country in the last hours, latest first."""
         asked = {"country": country.upper(), "hours": hours, "as_of": query.as_of}
         pages = Pages.of(STARTED, asked, query.cursor, int, int, str)
-        release = service.release_for(pages.cursor)
+        release = service.release_for(request, pages.cursor)
         answer = service.answer(request, release, DOMAIN, JSON)
         if query.as_of is None and query.cursor is None:
             answer.depends_on_the_clock()

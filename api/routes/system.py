@@ -53,10 +53,10 @@ def router(service: Service) -> APIRouter:
         return Response(dump({"status": "ok"}), media_type=JSON)
 
     @routes.get("/ready", response_model=None, responses=described(Ready))
-    async def ready(query: Annotated[Parameters, Query()]) -> Response:
+    async def ready(request: Request, query: Annotated[Parameters, Query()]) -> Response:
         """Return which release is served; 503 when there is none."""
         del query
-        release = service.releases.current()
+        release = service.release_for(request)
         content = {
             "status": "ready",
             "release_id": release.release_id,

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from boathouse import __version__, lake, lake_files
+from boathouse import __version__, api_keys, lake, lake_files
 from boathouse.backup.catalog_copy import copy_catalog
 from boathouse.backup.contents import CATALOG, LAKE, LIST, BackupError, Contents, Sink, is_tar, sink
 from boathouse.checkpoints import reached
@@ -138,7 +138,8 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
         releases, current = _releases(settings, held)
         _add_tree(writing, settings.home_folder, settings.rejected)
         _add_landing(writing, settings)
-        _add_if_there(writing, BUILT, settings.home_folder / BUILT)
+        for name in (BUILT, api_keys.FILE):
+            _add_if_there(writing, name, settings.home_folder / name)
         copied = Path(work) / CATALOG
         copy_catalog(Path(settings.catalog_uri.removeprefix("sqlite:")), copied)
         made_at = datetime.now(UTC).isoformat(timespec="seconds")

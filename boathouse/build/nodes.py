@@ -40,6 +40,7 @@ class Node:
     column_descriptions: str  # a JSON object: column → description
     key: list[str]  # columns that together are unique; empty when nobody says so
     release_order: list[str]  # columns that a released table is sorted by
+    unique_columns: list[str]  # by which a test finds each row to be another; empty without one
     lookups: str  # a JSON object: what the release keeps to be looked up quickly
     api: str  # a JSON object: what the API offers of it; empty when it is not public
 
@@ -122,6 +123,7 @@ def _node(entry: Mapping[str, Any], tested_keys: Mapping[str, list[str]]) -> Nod
         column_descriptions=json.dumps(described, ensure_ascii=False, sort_keys=True),
         key=key or tested_keys.get(entry["unique_id"], []),
         release_order=_as_list(meta.get("release_order")),
+        unique_columns=tested_keys.get(entry["unique_id"], []),
         lookups=_as_json(meta.get("lookups")),
         api=_as_json(meta.get("api")),
     )

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:  # the core is imported by the command that needs it: starting stays quick
+    from boathouse.api_keys import ApiKey
     from boathouse.backup import BackupReport, RestoreReport
     from boathouse.build import BuildReport
     from boathouse.doctor import Diagnosis
@@ -325,3 +326,31 @@ def diagnosis(found: Diagnosis) -> None:
         console.print(Text(f"{mark} ", style=style) + Text(f"{finding.area}: {finding.what}"))
         if finding.to_do:
             console.print(Text(f"  → {finding.to_do}", style="dim"))
+
+
+def new_key(key: ApiKey, secret: str) -> None:
+    """Print a new API key, which nobody sees again."""
+    console.print(Text(f"Key {key.key_id} of {key.name}, for {_scopes(key)}, {key.rate}:\n"))
+    console.print(Text(f"  {secret}\n", style="bold"), soft_wrap=True)
+    console.print("Keep it: only a hash of it is stored. It counts at once.")
+
+
+def api_keys(keys: Iterable[ApiKey]) -> None:
+    """Print the API keys, without the keys themselves."""
+    table = _table("API keys", "id", "name", "for", "most requests", "made (UTC)", "revoked (UTC)")
+    for key in keys:
+        times = (key.created_at, key.revoked_at or "")
+        table.add_row(key.key_id, Text(key.name), _scopes(key), key.rate, *times)
+    if table.rows:
+        console.print(table)
+    else:
+        console.print("There is no key yet: `boathouse api-key create NAME` makes one.")
+
+
+def revoked(key: ApiKey) -> None:
+    """Print that an API key is no longer valid."""
+    console.print(Text(f"Key {key.key_id} of {key.name} is no longer valid."))
+
+
+def _scopes(key: ApiKey) -> str:
+    return "all domains" if key.allows("*") else ", ".join(key.scopes)

@@ -218,7 +218,7 @@ def _copies(about: About) -> dict[str, str]:
                 relation as mart,
                 split_part(path, '/', 3) as domain,
                 description,
-                key,
+                unique_columns,
                 api
             from lake.meta.nodes {version}
             where api <> '' and schema_name = 'marts'

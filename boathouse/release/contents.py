@@ -214,7 +214,7 @@ def _mart(
         key=key if len(key) == len(node.key) and has_feed else [],
         query=f"select * from lake.marts.{identifier(node.relation)}{version}",
         comments=comments,
-        lookups=from_meta(node.relation, node.lookups, node.key, dict(columns)),
+        lookups=from_meta(node.relation, node.lookups, node.unique_columns, dict(columns)),
         api=node.api,
     )
 

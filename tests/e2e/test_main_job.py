@@ -18,7 +18,7 @@ from conftest import GENERATE, Prepared
 from support.command import House, finish, interrupt, wait_until
 from support.homes import REPOSITORY
 
-from boathouse.cli import upkeep  # noqa: F401  # its commands join those of `app`
+from boathouse.cli import keys, upkeep  # noqa: F401  # their commands join those of `app`
 from boathouse.cli.commands import app
 
 PURCHASES = "PurchaseID,product,user,date\n900001,7,8,2026-03-01\n900002,7,9,2026-03-02\n"
@@ -183,6 +183,9 @@ def test_json_of_every_command_parses(house: House) -> None:
     assert json_of("sql", options=("select 1 as one",)) == [{"one": 1}]
     assert json_of("quarantine", "list")["files"]
     assert json_of("quarantine", "replay")["sources"] is not None
+    made = json_of("api-key", "create", options=("game", "--scope", "sessions"))
+    assert [key["name"] for key in json_of("api-key", "list")] == ["game"]
+    assert json_of("api-key", "revoke", options=(made["key_id"],))["revoked_at"]
     assert json_of("doctor")
     assert json_of("maintain", options=("--dry-run",))
     backup, again = house.home.with_name("backup.tar"), house.home.with_name("again")

@@ -3,8 +3,10 @@
 import random
 import re
 import shutil
+import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from boathouse.release import (
     ReleaseReport,
     current_release,
     list_releases,
+    lookups,
     publish,
     release,
     rollback,
@@ -34,6 +37,10 @@ REST_OF_SESSION = (
 ADD_SESSION = (
     "insert into lake.marts.fct_sessions by name select 'n' || {0} as session_id, 'p1' as "
     f"player_id, {REST_OF_SESSION}"
+)
+STARTED = (
+    "select country, epoch_us(started_at), session_id, player_id from marts.fct_sessions "
+    "where country is not null and started_at is not null order by all"
 )
 SESSIONS = "select count(*) from marts.fct_sessions"
 
@@ -52,11 +59,20 @@ def seen(settings: Settings) -> int:
     return int(count)
 
 
+def looked_up(settings: Settings) -> list[tuple[object, ...]]:
+    """Return the look-up of sessions by country, beside the current release."""
+    current = current_release(settings)
+    assert current is not None
+    with closing(sqlite3.connect(lookups.beside(current.path))) as con:
+        return con.execute("select * from started_sessions order by 1, 2, 3").fetchall()
+
+
 def assert_tidy(settings: Settings) -> None:
     """Check that what lies on the disk, what readers see and what the lake says are the same."""
     kept = list_releases(settings)
     names = {path.name for path in settings.releases.iterdir()}
-    assert names == {f"{each.release_id}.duckdb" for each in kept}
+    both = ("duckdb", "lookups.sqlite")
+    assert names == {f"{each.release_id}.{ending}" for each in kept for ending in both}
     assert not list(settings.home_folder.glob(".*.tmp"))
     current = current_release(settings)
     assert [each for each in kept if each.is_current] == [current]
@@ -431,6 +447,7 @@ def test_releases_on_top_of_each_other_show_what_one_from_nothing_shows(
         expected = houses.marts(house)
         for name, rows in houses.released_marts(house).items():
             assert rows == expected[name], name
+        assert looked_up(house) == houses.released_rows(house, STARTED)
     assert "changed in part" in ways
 
 

@@ -23,8 +23,9 @@ BOLD = "**x** :red[y] $z$ [a](b)"
 LAST_DAY = date(2026, 3, 10)
 _ADD_PLAYERS = (
     "insert into lake.marts.dim_players by name "
-    "select 'late' || range as player_id, timestamp '2026-03-10' as first_seen_at, "
-    "timestamp '2026-03-10' as last_seen_at, 0 as sessions_started, 0 as sessions_completed, "
+    "select 'late' || ((select count(*) from lake.marts.dim_players) + range) as player_id, "
+    "timestamp '2026-03-10' as first_seen_at, timestamp '2026-03-10' as last_seen_at, "
+    "0 as sessions_started, 0 as sessions_completed, "
     "0 as total_seconds from range({})"
 )
 
@@ -102,9 +103,9 @@ def release_again(settings: Settings, players: int = 3) -> None:
 def copy_released(settings: Settings, home: Path) -> Settings:
     """Copy what readers see, and nothing else, into another home."""
     (home / "releases").mkdir(parents=True)
-    for path in settings.releases.glob("*.duckdb"):
+    for path in settings.releases.iterdir():
         shutil.copy(path, home / "releases")
-    newest = max((home / "releases").iterdir(), key=lambda path: int(path.stem))
+    newest = max((home / "releases").glob("*.duckdb"), key=lambda path: int(path.stem))
     (home / "warehouse.duckdb").hardlink_to(newest)
     return settings.model_copy(update={"home": home})
 
