@@ -10,6 +10,7 @@ themselves, so that the measuring process stays small.
 from collections.abc import Callable
 
 from benchmarks import (
+    api,
     dashboard,
     demo_data,
     landing_to_release,
@@ -31,5 +32,6 @@ BENCHMARKS: dict[str, Callable[[Bench], Section]] = {
     "landing_to_release": landing_to_release.run,
     "demo": demo_data.run,
     "dashboard": dashboard.run,
+    "api": api.run,
 }
 """Name, as it is typed and as its section is headed -> what runs it."""

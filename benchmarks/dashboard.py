@@ -1,19 +1,13 @@
 """How fast the dashboard is with ten million sessions behind it, for one person and for twenty."""
 
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 from benchmarks import homes
-from benchmarks.measure import REPOSITORY, Bench, BenchmarkError, Facts
+from benchmarks.measure import Bench, Facts
 from benchmarks.report import Limit, Row, Section
+from benchmarks.serving import served
 
 SCALE = 200  # of the demo data: 100,000 session events each, about half as many sessions
 PEOPLE = 20
@@ -36,10 +30,9 @@ them would end the benchmark."""
 def run(bench: Bench) -> Section:
     """Measure one person, then twenty."""
     bench.need_disk(30e9 if not bench.quick else 1e9)
-    with bench.folder("dashboard") as folder:
-        made = bench.call(make_home, folder=folder, scale=bench.size(SCALE, 1)).facts
-        people = bench.size(PEOPLE, 3)
-        sample = bench.call(visit, folder=folder, people=people)
+    made = bench.once(homes.make_sessions, scale=bench.size(SCALE, 1))
+    people = bench.size(PEOPLE, 3)
+    sample = bench.call(visit, folder=made["folder"], people=people)
     size = f"{made['sessions']:,} sessions"
     section = Section(INTRODUCTION)
     for what, fact, most in (
@@ -63,32 +56,19 @@ def _p95(values: list[float]) -> float:
     return sorted(values)[int(0.95 * (len(values) - 1))]
 
 
-def make_home(folder: str, scale: int) -> Facts:
-    """Load, build and release the sessions."""
-    import duckdb
-
-    from boathouse import demo, pipeline
-
-    started = time.perf_counter()
-    settings = homes.settings_in(folder)
-    options = demo.DemoOptions(scale=scale, days=14, until=homes.LAST_DAY)
-    demo.generate(settings.landing, ["session_events"], options)
-    pipeline.run(settings)
-    with duckdb.connect(str(settings.warehouse), read_only=True) as con:
-        ((sessions,),) = con.execute("select count(*) from marts.fct_sessions").fetchall()
-    return {"seconds": time.perf_counter() - started, "sessions": sessions}
-
-
 def visit(folder: str, people: int) -> Facts:
     """Visit the dashboard, alone and then with others."""
     from benchmarks.streamlit_client import Person
 
-    with _served(folder) as port, Person(port) as person:
+    with served("dashboards", folder, "/_stcore/health") as server, Person(server.port) as person:
         overview = [person.see("overview")]
         sessions = [person.see("sessions")]
         change = [person.choose("Country", country) for country in COUNTRIES[:10]]
-    with _served(folder) as port, ThreadPoolExecutor(people) as crowd:
-        visits = list(crowd.map(_visit_as_one_of_many, [port] * people, range(people)))
+    with (
+        served("dashboards", folder, "/_stcore/health") as server,
+        ThreadPoolExecutor(people) as crowd,
+    ):
+        visits = list(crowd.map(_visit_as_one_of_many, [server.port] * people, range(people)))
     return {
         "seconds": sum(overview),
         "overview": overview,
@@ -112,37 +92,3 @@ def _visit_as_one_of_many(port: int, number: int) -> list[float]:
             chosen = (first,) if first == second else (first, second)
             seconds.append(person.choose("Country", *chosen))
         return seconds
-
-
-@contextmanager
-def _served(folder: str) -> Iterator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    settings = homes.settings_in(folder)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dashboards", "--port", str(port)],
-        cwd=REPOSITORY,
-        env={**os.environ, "BOATHOUSE_HOME": str(settings.home_folder)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait(port, process)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
-    """Return when the server answers."""
-    for _ in range(600):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5):
-                return
-        except OSError:
-            if process.poll() is not None:
-                raise BenchmarkError("The dashboard ended before it answered.") from None
-            time.sleep(0.1)
-    raise BenchmarkError("The dashboard does not answer.")

@@ -107,6 +107,22 @@ def _unpack(path: Path) -> None:
     path.unlink()
 
 
+def make_sessions(folder: str, scale: int) -> Facts:
+    """Load, build and release sessions alone: about 50,000 for each 1 of `scale`."""
+    import duckdb
+
+    from boathouse import demo, pipeline
+
+    started = time.perf_counter()
+    settings = settings_in(folder)
+    options = demo.DemoOptions(scale=scale, days=14, until=LAST_DAY)
+    demo.generate(settings.landing, ["session_events"], options)
+    pipeline.run(settings)
+    with duckdb.connect(str(settings.warehouse), read_only=True) as con:
+        ((sessions,),) = con.execute("select count(*) from marts.fct_sessions").fetchall()
+    return {"seconds": time.perf_counter() - started, "sessions": sessions}
+
+
 def load_and_build(folder: str, models: Sequence[str], compared: Mapping[str, str]) -> Facts:
     """Load all that waits and build models without tests, in a process that has parsed already.
 

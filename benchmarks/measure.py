@@ -116,6 +116,18 @@ class Bench:
             done = self.process([sys.executable, "-m", "benchmarks.child", str(request)], here)
             return Sample(json.loads(answer.read_text()), done.peak_mib)
 
+    def once(self, function: Callable[..., Facts], **arguments: Any) -> Facts:
+        """Return what a function made in a `folder` that all benchmarks of this run share."""
+        parts = [function.__name__, *(f"{name}={value}" for name, value in arguments.items())]
+        folder = self.work / "-".join(parts)
+        finished = folder / "facts.json"
+        if not finished.exists():
+            folder.mkdir()
+            facts = self.call(function, folder=folder, **arguments).facts
+            finished.write_text(json.dumps({**facts, "folder": str(folder)}))
+        made: Facts = json.loads(finished.read_text())
+        return made
+
     def process(self, command: Sequence[str], cwd: Path, **environment: str) -> Finished:
         """Run a command and return its time, its peak of memory and its output.
 
