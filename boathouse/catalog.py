@@ -8,7 +8,7 @@ import duckdb
 from boathouse.contracts import Contract
 from boathouse.errors import ContractError
 from boathouse.lake import SCHEMAS, Lake
-from boathouse.sql import identifier
+from boathouse.sql import identifier, literal
 
 _BUILD_RESULTS = {
     "build_id": "bigint",
@@ -101,22 +101,34 @@ META_TABLES: dict[str, dict[str, str]] = {
     },
 }
 REPLACED_BY = "_replaced_by"
+# Their tables are made anew again and again. With inlining each new one would have a table of its
+# own in the catalogue, for as long as it can be asked as of then, and SQLite reads the names of
+# all of them for every statement: after ten builds one took three times as long.
+_NOT_INLINED = ("seeds", "staging", "intermediate", "marts", "snapshots")
 
 
 def ensure(lake: Lake, contracts: dict[str, Contract]) -> None:
-    """Make every schema, table and column that is missing, in one transaction.
+    """Make every schema, table, column and option that is missing.
 
     Raises:
         ContractError: a contract gives a column another type than its raw table has.
     """
-    statements = missing(lake, contracts)
+    _execute(lake, missing(lake, contracts), "make tables from contracts")
+    # In a transaction of its own: a schema that was just made cannot have options yet.
+    options = [
+        f"call lake.set_option('data_inlining_row_limit', 0, schema => {literal(schema)})"
+        for schema in sorted(set(_NOT_INLINED) - _not_inlined(lake))
+    ]
+    _execute(lake, options, "keep rows of rebuilt tables in files")
 
-    def create(con: duckdb.DuckDBPyConnection) -> None:
+
+def _execute(lake: Lake, statements: list[str], message: str) -> None:
+    def run(con: duckdb.DuckDBPyConnection) -> None:
         for statement in statements:
             con.execute(statement)
 
     if statements:
-        lake.write(create, "make tables from contracts")
+        lake.write(run, message)
 
 
 def missing(lake: Lake, contracts: dict[str, Contract]) -> list[str]:
@@ -149,6 +161,18 @@ def raw_columns(lake: Lake, contract: Contract) -> dict[str, str]:
 
 def _schemas(lake: Lake) -> set[str]:
     query = "select schema_name from duckdb_schemas() where database_name = 'lake'"
+    return {name for (name,) in lake.rows(query)}
+
+
+def _not_inlined(lake: Lake) -> set[str]:
+    """Return the schemas whose tables have all of their rows in files."""
+    query = """
+        select schemas.schema_name
+        from __ducklake_metadata_lake.ducklake_metadata as options
+        inner join __ducklake_metadata_lake.ducklake_schema as schemas
+            on options.scope_id = schemas.schema_id and schemas.end_snapshot is null
+        where options.key = 'data_inlining_row_limit' and options.scope = 'schema'
+    """
     return {name for (name,) in lake.rows(query)}
 
 

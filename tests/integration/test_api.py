@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,8 +19,10 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
+import requests
 from support.api import Client, serving
 from support.dashboard import BOLD, LAST_DAY, SCRIPT, copy_released, release_again
+from support.homes import clone
 
 from api.app import LOOK_SECONDS
 from api.problems import MEDIA_TYPE
@@ -546,11 +549,44 @@ def test_file_that_is_spoilt_in_place_is_a_problem_and_not_a_defect(own: Setting
         assert client.get("/models/completed-sessions/x").status_code == 200
 
 
+def test_releases_change_under_load_without_an_error(
+    nine_domains: Settings, tmp_path: Path
+) -> None:
+    own = clone(nine_domains, tmp_path / "home").model_copy(update={"releases_kept": 2})
+    paths = ("/marts/dim_players", "/models/completed-sessions/x", "/purchases/1/history")
+    answers: list[tuple[int, str]] = []
+    is_over = threading.Event()
+
+    def ask(client: Client) -> None:
+        with requests.Session() as session:
+            own_client = Client(client.address, session=session)
+            while not is_over.is_set():
+                for path in paths:
+                    answer = own_client.get(path)
+                    release_id = answer.headers.get("Boathouse-Release", answer.text)
+                    answers.append((answer.status_code, release_id))
+
+    with serving(own) as client:
+        asking = [threading.Thread(target=ask, args=(client,)) for _ in range(4)]
+        for thread in asking:
+            thread.start()
+        try:
+            for release_id in (3, 4, 5):
+                release_again(own)
+                client.wait_for_release(release_id)
+            rollback(own)
+            client.wait_for_release(4)
+        finally:
+            is_over.set()
+            for thread in asking:
+                thread.join()
+    assert {status for status, _ in answers} == {200}
+    assert {release_id for _, release_id in answers} == {"2", "3", "4", "5"}
+
+
 def test_pages_stay_in_their_release_while_others_come_and_go(
     nine_domains: Settings, tmp_path: Path
 ) -> None:
-    from support.homes import clone
-
     own = clone(nine_domains, tmp_path / "home").model_copy(update={"releases_kept": 2})
     with serving(own) as client:
         first = client.json("/marts/dim_players?limit=2")

@@ -156,6 +156,14 @@ def test_builds_from_one_manifest_do_what_builds_from_none_do(house: Settings) -
     assert houses.lake_rows(house, "select count(*) from lake.marts.fct_sessions") == [(62,)]
 
 
+def test_builds_leave_no_tables_behind_in_the_catalogue(house: Settings) -> None:
+    run_build(house).require_green()
+    tables = "select count(*) from duckdb_tables() where database_name = '__ducklake_metadata_lake'"
+    before = houses.lake_rows(house, tables)
+    run_build(house).require_green()
+    assert houses.lake_rows(house, tables) == before
+
+
 def test_parsing_leaves_the_manifest_whole_for_who_reads_it(house: Settings) -> None:
     path = dbt.Folders(house).manifest
     with path.open(encoding="utf-8") as reading:
