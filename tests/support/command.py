@@ -102,6 +102,7 @@ class House:
             "PYTHONPATH": str(REPOSITORY),
             "BOATHOUSE_HOME": str(self.home),
             "BOATHOUSE_SETTLE_SECONDS": "0",
+            "BOATHOUSE_THREADS": "1",  # as in the tests' own process
             # What dbt writes when it is typed by hand; Boathouse itself writes into the home.
             "DBT_TARGET_PATH": str(self.home / "by-hand" / "target"),
             "DBT_LOG_PATH": str(self.home / "by-hand" / "logs"),
