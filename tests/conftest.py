@@ -2,15 +2,38 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import dashboard
 from support.shared import made_once
+from xdist.scheduler import LoadScopeScheduling
 
 from boathouse import lake
 from boathouse.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Files, by the start of their paths, whose tests share a home that nobody else uses: one worker
+# runs them. (The mark `xdist_group` would say so too, but xdist 3.8 loses it with pytest 9.2.)
+TOGETHER = (
+    "tests/e2e/test_dagster",
+    "tests/e2e/test_kills",
+    "tests/integration/test_dashboard",
+    "tests/integration/test_known_answers",
+    "tests/integration/test_orchestration_runs",
+)
+
+
+class _Scheduling(LoadScopeScheduling):
+    """Gives the next test, or the next group of tests, to the worker that is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((start for start in TOGETHER if nodeid.startswith(start)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)
