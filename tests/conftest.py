@@ -1,14 +1,40 @@
 """Fixtures for all tests: each test has its own home, in a temporary folder."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from filelock import FileLock
 from support import dashboard
+from support.shared import made_once
+from xdist.scheduler import LoadScopeScheduling
 
+from boathouse import lake
 from boathouse.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Files, by the start of their paths, whose tests share a home that nobody else uses: one worker
+# runs them. (The mark `xdist_group` would say so too, but xdist 3.8 loses it with pytest 9.2.)
+TOGETHER = (
+    "tests/e2e/test_dagster",
+    "tests/e2e/test_kills",
+    "tests/integration/test_dashboard",
+    "tests/integration/test_known_answers",
+    "tests/integration/test_orchestration_runs",
+    "tests/integration/test_postgres",
+)
+
+
+class _Scheduling(LoadScopeScheduling):
+    """Gives the next test, or the next group of tests, to the worker that is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((start for start in TOGETHER if nodeid.startswith(start)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +47,23 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_engine() -> Iterator[None]:
+    """Let DuckDB take one processor, and trust its extensions, in every test of this process.
+
+    With the few rows of a test, threads that wait for each other take twice the time. To check
+    an extension's signature takes as long as a small build, each time the lake is opened; the
+    tests that start other processes do open it like everybody.
+    """
+    whole = lake.config
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BOATHOUSE_THREADS", "1")
+        patch.setattr(
+            lake, "config", lambda given: {**whole(given), "allow_unsigned_extensions": True}
+        )
+        yield
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Return settings for the real project and an empty home."""
@@ -28,13 +71,6 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def nine_domains(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Settings:
-    """Return a home of all nine domains with two releases, made once for all workers."""
-    base = tmp_path_factory.getbasetemp()
-    home = (base if worker_id == "master" else base.parent) / "nine-domains"
-    finished = home.with_name("nine-domains.finished")
-    with FileLock(home.with_name("nine-domains.lock")):
-        if not finished.exists():
-            dashboard.make_home(home)
-            finished.touch()
-    return Settings(project=REPOSITORY, home=home, settle_seconds=0)
+def nine_domains(request: pytest.FixtureRequest) -> Settings:
+    """Return a home of all nine domains with two releases."""
+    return made_once(request, "nine-domains", lambda folder: dashboard.make_home(folder / "home"))

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from support.command import Done, House
 from support.homes import REPOSITORY, copy_project
+from support.shared import made_once
 
 DOMAINS = ("sessions", "students", "purchases")
 GENERATE = (
@@ -30,11 +31,14 @@ class Prepared(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Generate demo data and run the main job; tests only read this house, or copy it."""
-    folder = tmp_path_factory.mktemp("house")
+def prepared(request: pytest.FixtureRequest) -> Prepared:
+    """Return a house with demo data after its first run; tests only read this one, or copy it."""
+    return Prepared(*made_once(request, "prepared", _prepare))
+
+
+def _prepare(folder: Path) -> tuple[House, Done, Done]:
     house = House(copy_project(folder / "project", DOMAINS), folder / "home")
-    return Prepared(house, house.boathouse(*GENERATE), house.boathouse("run"))
+    return house, house.boathouse(*GENERATE), house.boathouse("run")
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ LANDING = {
 }
 HEADER = "PurchaseID,product,user,date\n"
 SLOWLY = 120_000  # milliseconds a page may take on a busy machine
-pytestmark = [pytest.mark.xdist_group("dagster"), OPT_IN]
+pytestmark = OPT_IN
 
 
 class Server:

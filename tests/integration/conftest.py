@@ -5,14 +5,18 @@ from pathlib import Path
 import houses
 import pytest
 from support.homes import clone, copy_project
+from support.shared import made_once
 
 from boathouse.build import run_build
 from boathouse.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def _template(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    folder = tmp_path_factory.mktemp("house")
+def _template(request: pytest.FixtureRequest) -> Settings:
+    return made_once(request, "house", _build)
+
+
+def _build(folder: Path) -> Settings:
     settings = Settings(
         project=copy_project(folder / "project", houses.DOMAINS),
         home=folder / "data",
@@ -21,8 +25,7 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     houses.add_events(settings, houses.sessions(range(60)))
     houses.add_purchases(settings, "2023-07-21", [(1, 12, 31), (2, 13, 32), (4, 14, 33)])
     houses.add_purchases(settings, "2023-07-22", [(1, 12, 31), (2, 13, 32), (4, 10, 33)])
-    report = run_build(settings)
-    report.require_green()
+    run_build(settings).require_green()
     return settings
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from support.homes import REPOSITORY, copy_project
+from support.homes import REPOSITORY, by_hand, copy_project
 
 from boathouse import catalog, lake
 from boathouse.build import run_build
@@ -105,7 +105,10 @@ def with_real_files(folder: Path, domain: str, files: Mapping[str, Iterable[Path
     if not real.exists():
         pytest.skip(f"{real} is not there; set BOATHOUSE_SHARED_DATA to the folder of real data")
     settings = Settings(
-        project=copy_project(folder / "project", [domain]), home=folder / "home", settle_seconds=0
+        project=copy_project(folder / "project", [domain]),
+        home=folder / "home",
+        threads=2,  # as for real: the other tests take one
+        settle_seconds=0,
     )
     for source, paths in files.items():
         for path in paths:
@@ -189,6 +192,7 @@ def dbt(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]
             **os.environ,
             "PYTHONPATH": str(REPOSITORY),
             "BOATHOUSE_HOME": str(settings.home_folder),
+            **by_hand(settings.home_folder),
         },
         capture_output=True,
         text=True,

@@ -150,9 +150,9 @@ def test_builds_from_one_manifest_do_what_builds_from_none_do(house: Settings) -
     numbers = houses.lake_rows(house, "select count(*) from lake.marts.fct_sessions")
     assert numbers == [(62,)]
     houses.execute(house, "delete from lake.marts.fct_sessions")
-    run_build(house, select=["fct_sessions+"], manifest=manifest)
+    run_build(house, select=["fct_sessions"], manifest=manifest)
     assert houses.lake_rows(house, "select count(*) from lake.marts.fct_sessions") == [(0,)]
-    run_build(house, select=["fct_sessions+"], manifest=manifest, full_refresh=True)
+    run_build(house, select=["fct_sessions"], manifest=manifest, full_refresh=True)
     assert houses.lake_rows(house, "select count(*) from lake.marts.fct_sessions") == [(62,)]
 
 
@@ -237,13 +237,14 @@ def test_model_made_anew_blocks_until_its_tests_have_passed_again(house: Setting
 
 
 def test_dbt_typed_by_hand_counts_as_a_build(house: Settings) -> None:
+    events = ("--select", "source:raw.session_events+")
     houses.add_events(house, ONE_BROKEN_EVENT)
-    assert houses.dbt(house, "build", "--select", "source:raw.session_events+").returncode == 1
+    assert houses.dbt(house, "build", *events).returncode == 1
     assert last_build(house) == (2, "dbt build", "error")
     assert blockers(house)
     houses.execute(house, "delete from lake.raw.session_events where _load_id = 4")
     houses.execute(house, "delete from lake.meta.loads where load_id = 4")
-    assert houses.dbt(house, "build").returncode == 0
+    assert houses.dbt(house, "build", *events).returncode == 0
     assert blockers(house) == []
 
 
@@ -286,7 +287,7 @@ def test_ctrl_c_ends_without_a_traceback_and_blocks_until_the_next_green_build(
         "import sys\n"
         "from boathouse.build import run_build\n"
         "try:\n"
-        "    run_build(settings)\n"
+        "    run_build(settings, select=['stg_sessions__slow', 'dim_players'])\n"
         "except KeyboardInterrupt:\n"
         "    sys.exit(130)\n"
     )
@@ -301,7 +302,7 @@ def test_ctrl_c_ends_without_a_traceback_and_blocks_until_the_next_green_build(
     assert found[0].reason == "Build 2 (`boathouse build`) did not finish."
     slow = editable_house.project / "models" / "staging" / "sessions" / "stg_sessions__slow.sql"
     slow.unlink()
-    run_build(editable_house).require_green()
+    run_build(editable_house, select=["dim_players"]).require_green()
     assert blockers(editable_house) == []
 
 

@@ -44,6 +44,7 @@ def students(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = Settings(
         project=copy_project(folder / "project", ["students"]),
         home=folder / "home",
+        threads=2,  # as for real: the other tests take one
         settle_seconds=0,
     )
     put(settings, "student_performance", file.name, file.read_bytes())

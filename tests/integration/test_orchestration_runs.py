@@ -42,8 +42,7 @@ CURSED = "select purchase_id from {{ ref('fct_purchases') }} where product_id = 
 RAW = AssetKey(["raw", "purchases"])
 BY_DAY = AssetKey(["raw", "purchases_by_day"])
 RELEASE = AssetKey("release")
-# One worker, so that one house is enough.
-pytestmark = [pytest.mark.xdist_group("dagster runs"), OPT_IN]
+pytestmark = OPT_IN
 FACT = AssetKey(["marts", "fct_purchase_versions"])
 
 

@@ -62,7 +62,8 @@ def test_run_release_and_time_travel_work_on_a_shared_catalogue(
     assert two.json("sql", "--lake", query) == [{"n": 2}]
     two.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
     two.boathouse("load")
-    two.boathouse("build", "--select", "source:raw.purchases+")
+    purchases = ("--select", "source:raw.purchases+")
+    two.boathouse("build", *purchases, "--exclude", "resource_type:unit_test")
     two.boathouse("release")
     assert two.released("select count(*) from marts.fct_purchase_versions") == [(3,)]
     assert one.json("sql", "--lake", query) == [{"n": 4}]

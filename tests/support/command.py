@@ -17,7 +17,7 @@ import duckdb
 from boathouse import lake, lock
 from boathouse.settings import Settings
 from boathouse.sql import literal
-from support.homes import REPOSITORY, clone
+from support.homes import REPOSITORY, by_hand, clone
 
 PATIENCE_SECONDS = 300.0  # for what takes seconds on a quiet machine
 Done = subprocess.CompletedProcess[str]
@@ -102,9 +102,8 @@ class House:
             "PYTHONPATH": str(REPOSITORY),
             "BOATHOUSE_HOME": str(self.home),
             "BOATHOUSE_SETTLE_SECONDS": "0",
-            # What dbt writes when it is typed by hand; Boathouse itself writes into the home.
-            "DBT_TARGET_PATH": str(self.home / "by-hand" / "target"),
-            "DBT_LOG_PATH": str(self.home / "by-hand" / "logs"),
+            "BOATHOUSE_THREADS": "1",  # as in the tests' own process
+            **by_hand(self.home),
         }
         return {
             "cwd": self.project,

@@ -35,9 +35,22 @@ def copy_project(target: Path, domains: Sequence[str]) -> Path:
     return target
 
 
+def by_hand(home: Path) -> dict[str, str]:
+    """Return where dbt that is typed by hand writes; Boathouse itself writes into `dbt`."""
+    folder = home / "by-hand"
+    return {"DBT_TARGET_PATH": str(folder / "target"), "DBT_LOG_PATH": str(folder / "logs")}
+
+
 def clone(template: Settings, home: Path) -> Settings:
-    """Copy a home and return the settings for the copy, whose lake lies in the copy."""
+    """Copy a home and return the settings for the copy, whose lake lies in the copy.
+
+    What dbt has parsed there, dbt that is typed by hand finds too, as after its first command.
+    """
     shutil.copytree(template.home_folder, home, symlinks=True)
+    parsed, target = home / "dbt/target/partial_parse.msgpack", home / "by-hand/target"
+    if parsed.exists() and not target.exists():
+        target.mkdir(parents=True)
+        shutil.copy(parsed, target)
     con = sqlite3.connect(home / "catalog.sqlite")
     with con:
         con.execute(
