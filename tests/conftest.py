@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 TOGETHER = (
     "tests/e2e/test_dagster",
     "tests/e2e/test_kills",
+    "tests/integration/test_api",
     "tests/integration/test_dashboard",
     "tests/integration/test_known_answers",
     "tests/integration/test_orchestration_runs",

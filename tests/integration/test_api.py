@@ -31,8 +31,6 @@ from boathouse.release import rollback
 from boathouse.settings import Settings
 
 NOON = datetime(LAST_DAY.year, LAST_DAY.month, LAST_DAY.day, 12)
-# One worker, so that one server is enough.
-pytestmark = pytest.mark.xdist_group("api")
 
 
 @pytest.fixture(scope="module")

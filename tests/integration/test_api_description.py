@@ -4,13 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from support.api import serving
 
 from boathouse.api_keys import KeyRing
 from boathouse.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("api")
 PROGRAM = Path(sys.executable).with_name("schemathesis")
 # A text in the form of a cursor is valid by any description, and is refused all the same.
 ALL = ("--phases", "examples,coverage,fuzzing")

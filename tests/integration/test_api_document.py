@@ -5,13 +5,11 @@ import re
 import subprocess
 import sys
 
-import pytest
 from support.api import serving
 from support.homes import REPOSITORY
 
 from boathouse.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("api")
 PAGE = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
 
 
