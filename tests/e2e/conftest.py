@@ -4,41 +4,23 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from support.command import Done, House
-from support.homes import REPOSITORY, copy_project
+from support.command import House
+from support.homes import REPOSITORY
+from support.prepared import Prepared, prepare
 from support.shared import made_once
 
-DOMAINS = ("sessions", "students", "purchases")
-GENERATE = (
-    *("generate", "--scale", "0.01", "--days", "3", "--seed", "7"),
-    *("--dirty", "0.05", "--until", "2026-03-10"),
-)
 SHARED_DATA = Path(
     os.environ.get("BOATHOUSE_SHARED_DATA", REPOSITORY.parent / "shared" / "data")
 ).absolute()
 
 
-class Prepared(NamedTuple):
-    """A house after its first run, and what the commands so far have said."""
-
-    house: House
-    generated: Done
-    ran: Done
-
-
 @pytest.fixture(scope="session")
 def prepared(request: pytest.FixtureRequest) -> Prepared:
     """Return a house with demo data after its first run; tests only read this one, or copy it."""
-    return Prepared(*made_once(request, "prepared", _prepare))
-
-
-def _prepare(folder: Path) -> tuple[House, Done, Done]:
-    house = House(copy_project(folder / "project", DOMAINS), folder / "home")
-    return house, house.boathouse(*GENERATE), house.boathouse("run")
+    return made_once(request, "prepared", prepare)
 
 
 @pytest.fixture

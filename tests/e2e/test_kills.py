@@ -7,9 +7,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import Prepared
 from support.command import House
 from support.homes import REPOSITORY
+from support.prepared import Prepared
 
 CHECKPOINTS = ("run:loaded", "run:built", "release:mart-written")
 DELIVERIES = {

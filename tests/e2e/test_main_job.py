@@ -14,9 +14,9 @@ from typing import Any
 import duckdb
 import pytest
 import typer
-from conftest import GENERATE, Prepared
 from support.command import House, finish, interrupt, wait_until
 from support.homes import REPOSITORY
+from support.prepared import GENERATE, Prepared
 
 from boathouse.cli import keys, upkeep  # noqa: F401  # their commands join those of `app`
 from boathouse.cli.commands import app
