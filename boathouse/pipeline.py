@@ -20,6 +20,7 @@ from boathouse.release import release as release_marts
 from boathouse.settings import Settings
 
 _PROJECT_FILES = ("models", "macros", "seeds", "snapshots", "tests/data")
+SHORT_WAIT_SECONDS = 0.1  # for the writer lock: not worth telling
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,19 @@ def run(
     tell = on_step or (lambda _: None)
     started = time.monotonic()
     with lock.writer(settings, command):
+        waited = time.monotonic() - started
         tell("Loading")
         contracts = load_contracts(settings.project)
         report = RunReport(load(settings, contracts, command=command, on_progress=on_load))
-        report.seconds["load"] = time.monotonic() - started
+        if waited > SHORT_WAIT_SECONDS:
+            report.seconds["wait"] = waited
+        report.seconds["load"] = time.monotonic() - started - waited
         reached("run:loaded")
         selection = what_to_build(settings)
         built = last_built(settings)
         if selection is not None:
             tell("Building")
+            before_build = time.monotonic()
             report.build = run_build(
                 settings,
                 select=selection,
@@ -92,7 +97,7 @@ def run(
             )
             report.build.require_green()
             remember_built(settings)
-            report.seconds["build"] = time.monotonic() - started - report.seconds["load"]
+            report.seconds["build"] = time.monotonic() - before_build
             reached("run:built")
         tell("Releasing")
         before_release = time.monotonic()

@@ -379,6 +379,7 @@ def test_two_runs_at_once_both_succeed_and_the_second_says_for_whom_it_waits(hou
             done = [finish(first), finish(second)]
     assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
     assert f"Waiting for `boathouse run` (process {first.pid}" in done[1].stderr
+    assert "(wait " in done[1].stdout and "(load " in done[0].stdout
     assert release_ids(house) == [2, 1]
 
 
