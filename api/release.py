@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from functools import cached_property
 from typing import Any
 
+import duckdb
 import orjson
 
 from api.problems import ProblemError
@@ -80,8 +81,22 @@ class Served(OpenRelease):
     """An open release, and what the API has to know of it."""
 
     def prepare(self) -> "Served":
-        """Read what requests need, and return the release itself."""
-        _ = self.marts, self.lookups, self.tests, self._sources
+        """Read what requests need, and return the release itself.
+
+        Without its look-ups, only requests that need them fail.
+
+        Raises:
+            ReleaseError: it does not hold what the API reads.
+        """
+        try:
+            _ = self.marts, self.tests, self._sources
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            raise ReleaseError(
+                f"Release {self.release_id} was made by another version of Boathouse: {error}",
+                hint="Make a new one with `make warehouse`.",
+            ) from error
+        with suppress(sqlite3.Error):
+            _ = self.lookups
         return self
 
     @cached_property

@@ -547,6 +547,24 @@ def test_file_that_is_spoilt_in_place_is_a_problem_and_not_a_defect(own: Setting
         assert client.get("/models/completed-sessions/x").status_code == 200
 
 
+def test_release_without_look_ups_is_served_but_for_them(own: Settings) -> None:
+    for path in own.releases.glob("*.sqlite"):
+        path.unlink()
+    with serving(own) as client:
+        assert client.json("/marts/dim_players")["count"]
+        assert_problem(client.get("/models/completed-sessions/x"), 503)
+        assert client.json("/purchases")["count"]
+
+
+def test_release_of_another_version_is_refused_with_what_to_do(own: Settings) -> None:
+    path = own.releases / "2.duckdb"
+    path.chmod(0o644)
+    with duckdb.connect(str(path)) as con:
+        con.execute("drop table meta.api")
+    with serving(own) as client:
+        assert "another version" in assert_problem(client.get("/ready"), 503)
+
+
 def test_releases_change_under_load_without_an_error(
     nine_domains: Settings, tmp_path: Path
 ) -> None:
