@@ -48,6 +48,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
                 catalog.ensure(opened, contracts)
         if command in _BUILDS:
             nodes.remember(opened, nodes.of_command(get_flags()))
+            lake.suit_threads(conn, self._settings)
 
     def configure_cursor(self, cursor: Any) -> None:
         """Set what a cursor does not take over from its connection."""

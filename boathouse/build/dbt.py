@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from boathouse import lake
 from boathouse.errors import BoathouseError, BuildError
 from boathouse.settings import Settings
 
@@ -121,7 +122,9 @@ def close_stale_connection(settings: Settings, manifest: Any) -> None:
         and _kept.settings == settings
         and _kept.build_id == last_build()
     )
-    if not is_ours:
+    if is_ours:
+        lake.suit_threads(_cursor(), settings)
+    else:
         close_connection()
 
 
@@ -146,11 +149,15 @@ def selected() -> int:
 
 def last_build() -> int:
     """Return the id of the newest build in the lake that dbt is connected to; 0 without any."""
+    found = _cursor().execute("select coalesce(max(build_id), 0) from lake.meta.builds")
+    return int(found.fetchall()[0][0])
+
+
+def _cursor() -> Any:
+    """Return a cursor of the connection that dbt has open."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-    cursor = DuckDBConnectionManager.env().conn.cursor()
-    cursor.execute("select coalesce(max(build_id), 0) from lake.meta.builds")
-    return int(cursor.fetchall()[0][0])
+    return DuckDBConnectionManager.env().conn.cursor()
 
 
 class Stopwatch:
