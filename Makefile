@@ -13,7 +13,7 @@ help:
 	@echo "make dashboard   the released warehouse in the browser, at http://127.0.0.1:8501"
 	@echo "make api         the released warehouse over HTTP, at http://127.0.0.1:8000"
 	@echo "make test        install, lint, type-check and run every test"
-	@echo "make test-slow   Dagster and the dashboard in Chromium, and whole runs of Dagster"
+	@echo "make test-slow   Dagster and the dashboard in Chromium"
 	@echo "make dagster     the warehouse in Dagster's UI, at http://127.0.0.1:3000"
 	@echo "make docs        the dbt site, and docs/reference.md: every table and column"
 	@echo "make benchmark   measure speed and memory, rewrite docs/benchmarks.md"
@@ -58,7 +58,7 @@ test: lint
 	@$(BIN)/pytest -n 2
 
 test-slow: $(INSTALLED) chromium
-	@BOATHOUSE_SLOW_TESTS=1 $(BIN)/pytest -n 2 tests/e2e tests/integration/test_orchestration_runs.py
+	@BOATHOUSE_SLOW_TESTS=1 $(BIN)/pytest -n 2 tests/e2e
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check

@@ -26,7 +26,6 @@ from dagster import (
     build_sensor_context,
 )
 from support.homes import clone, copy_project
-from support.slow import OPT_IN
 
 from boathouse.release import current_release
 from boathouse.settings import Settings
@@ -42,7 +41,6 @@ CURSED = "select purchase_id from {{ ref('fct_purchases') }} where product_id = 
 RAW = AssetKey(["raw", "purchases"])
 BY_DAY = AssetKey(["raw", "purchases_by_day"])
 RELEASE = AssetKey("release")
-pytestmark = OPT_IN
 FACT = AssetKey(["marts", "fct_purchase_versions"])
 
 

@@ -1,4 +1,4 @@
-"""Tests that take minutes, in a real browser or of whole Dagster runs: `make test-slow`."""
+"""Tests that take minutes, in a real browser: `make test-slow`."""
 
 import os
 
