@@ -24,7 +24,7 @@ class Answer:
             "Cache-Control": "private, no-cache",
             "Vary": "Accept, Accept-Encoding, Authorization, X-API-Key",
             "Boathouse-Release": str(release.release_id),
-            "Boathouse-Released-At": f"{release.released_at:%Y-%m-%dT%H:%M:%SZ}",
+            "Boathouse-Released-At": release.moment,
             "Boathouse-Freshness": release.freshness(domain, now),
             "Boathouse-Tests": release.tests,
         }

@@ -1,5 +1,6 @@
 """What goes wrong, as problem details (RFC 9457), whatever it was."""
 
+import json
 import logging
 import sqlite3
 from collections.abc import Mapping
@@ -7,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 
 import duckdb
-import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -72,20 +72,10 @@ class ProblemError(Exception):
         }
         if self.errors:
             content["errors"] = self.errors
-        # What a client sent may hold halves of characters, which JSON cannot.
-        body = orjson.dumps(content, default=str) if _is_clean(content) else _mended(content)
+        # The standard library's: what a client sent may hold halves of characters.
+        body = json.dumps(content, separators=(",", ":")).encode()
         headers = {"Cache-Control": "no-store", **self.headers}
         return Response(body, self.status, headers, MEDIA_TYPE)
-
-
-def _is_clean(content: Mapping[str, Any]) -> bool:
-    return str(content).isascii()
-
-
-def _mended(content: Mapping[str, Any]) -> bytes:
-    import json
-
-    return json.dumps(content, ensure_ascii=True).encode()
 
 
 def install(app: FastAPI) -> None:

@@ -105,6 +105,11 @@ class Served(OpenRelease):
         return format(int(self.released_at.timestamp() * 1e6), "x")
 
     @cached_property
+    def moment(self) -> str:
+        """Return when it was released (RFC 3339)."""
+        return f"{self.released_at:%Y-%m-%dT%H:%M:%SZ}"
+
+    @cached_property
     def last_modified(self) -> str:
         """Return when it was released, as HTTP writes it."""
         return format_datetime(self.released_at.replace(tzinfo=UTC), usegmt=True)

@@ -1,6 +1,5 @@
 """What every route needs: the releases, the clock, and the answer to a question."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +24,19 @@ HEADERS: dict[str, dict[str, Any]] = {
         ("Boathouse-Tests", "`passed`, `warned` or `failed`: the worst of its tests.", "passed"),
         ("ETag", "Sent back as `If-None-Match`: 304 while nothing has changed.", 'W/"12-6-json"'),
     )
+}
+
+_STATUSES = {
+    304: "Nothing has changed since the client's copy.",
+    400: "The cursor is not one for this question.",
+    401: "A key is needed, or the one sent is not valid.",
+    403: "The key is not for this domain.",
+    404: "There is no such row.",
+    406: "There is no such form of the answer.",
+    410: "The cursor's release is no longer kept.",
+    422: "A parameter is wrong or unknown.",
+    429: "The key has sent too many requests; `Retry-After` says when to try again.",
+    503: "There is no release that can be read; the problem says what to do.",
 }
 
 
@@ -102,18 +114,6 @@ def described(
     model: Any, *, statuses: tuple[int, ...] = (), content: dict[str, Any] | None = None
 ) -> dict[int | str, dict[str, Any]]:
     """Return `responses` for a route's description: its answer and its problems."""
-    whats: Callable[[int], str] = {
-        304: "Nothing has changed since the client's copy.",
-        400: "The cursor is not one for this question.",
-        401: "A key is needed, or the one sent is not valid.",
-        403: "The key is not for this domain.",
-        404: "There is no such row.",
-        406: "There is no such form of the answer.",
-        410: "The cursor's release is no longer kept.",
-        422: "A parameter is wrong or unknown.",
-        429: "The key has sent too many requests; `Retry-After` says when to try again.",
-        503: "There is no release that can be read; the problem says what to do.",
-    }.__getitem__
     problem = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     found: dict[int | str, dict[str, Any]] = {
         200: {
@@ -123,7 +123,7 @@ def described(
         }
     }
     for status in (*statuses, 304, 401, 403, 422, 429, 503):
-        found[status] = {"description": whats(status)}
+        found[status] = {"description": _STATUSES[status]}
         if status != 304:
             found[status]["content"] = problem
     return dict(sorted(found.items(), key=lambda item: int(item[0])))

@@ -79,17 +79,14 @@ def _tell(
 ) -> None:
     completed, started = facts["completed"], facts["started"]
     rows = [
-        Row(
-            "completed sessions of a player: p50",
-            size,
-            ratio=f"{completed['p50']:.2f} ms",
-            limit=Limit.at_most(completed["p50"], P50_MILLISECONDS, " ms"),
-        ),
-        Row(
-            "completed sessions of a player: p99",
-            size,
-            ratio=f"{completed['p99']:.2f} ms",
-            limit=Limit.at_most(completed["p99"], P99_MILLISECONDS, " ms"),
+        *(
+            Row(
+                f"completed sessions of a player: {name}",
+                size,
+                ratio=f"{completed[name]:.2f} ms",
+                limit=Limit.at_most(completed[name], most, " ms"),
+            )
+            for name, most in (("p50", P50_MILLISECONDS), ("p99", P99_MILLISECONDS))
         ),
         Row(
             "completed sessions of a player: requests a second",

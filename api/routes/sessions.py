@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from api.answers import Answer
 from api.formats import JSON, dump
 from api.parameters import CursorText, Limit, Moment, Text
 from api.parameters import Query as Parameters
@@ -74,7 +75,7 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["sessions"])
     documented: Any = {
         "response_model": None,
-        "responses": described(Sessions, statuses=(400, 406, 410)),
+        "responses": described(Sessions, statuses=(400, 410)),
     }
 
     @routes.get("/models/completed-sessions/{player_id:path}", **documented)
@@ -92,11 +93,10 @@ def router(service: Service) -> APIRouter:
             {"player_id": player, "session_id": session, "country": country, "ts": _time(ts)}
             for player, ts, session, country in rows[: query.limit]
         ]
-        content: dict[str, Any] = {"items": items, "count": len(items)}
+        following = None
         if len(rows) > query.limit:
-            content["next"] = pages.next(release, list(rows[query.limit - 1][1:3]))
-            answer.headers["Link"] = link_to(request, content["next"])
-        return answer.whole(dump(content))
+            following = pages.next(release, list(rows[query.limit - 1][1:3]))
+        return _page(request, answer, items, following)
 
     @routes.get("/models/started-sessions/{country}/{hours}", **documented)
     @routes.get(
@@ -124,13 +124,23 @@ def router(service: Service) -> APIRouter:
             {"player_id": player, "session_id": session, "country": of, "ts": _time(ts)}
             for of, ts, session, player in rows[: query.limit]
         ]
-        content: dict[str, Any] = {"items": items, "count": len(items)}
+        following = None
         if len(rows) > query.limit:
-            content["next"] = pages.next(release, [since, *rows[query.limit - 1][1:3]])
-            answer.headers["Link"] = link_to(request, content["next"])
-        return answer.whole(dump(content))
+            following = pages.next(release, [since, *rows[query.limit - 1][1:3]])
+        return _page(request, answer, items, following)
 
     return routes
+
+
+def _page(
+    request: Request, answer: Answer, items: list[dict[str, Any]], following: str | None
+) -> Response:
+    """Return a page of sessions, with the cursor of the one that follows it, if there is one."""
+    content: dict[str, Any] = {"items": items, "count": len(items)}
+    if following is not None:
+        content["next"] = following
+        answer.headers["Link"] = link_to(request, following)
+    return answer.whole(dump(content))
 
 
 def _window(place: list[Any], until: datetime, hours: int) -> tuple[int, list[Any]]:

@@ -60,7 +60,7 @@ def router(service: Service) -> APIRouter:
         content = {
             "status": "ready",
             "release_id": release.release_id,
-            "released_at": f"{release.released_at:%Y-%m-%dT%H:%M:%SZ}",
+            "released_at": release.moment,
         }
         if service.releases.problem:
             content["problem"] = service.releases.problem

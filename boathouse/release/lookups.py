@@ -58,11 +58,12 @@ class Lookup:
     def query(self, relation: str) -> str:
         """Return SQL for the rows that a relation with the mart's columns has for it."""
         rest = [*self.key, *self.columns]
-        shown = [self.by, f"epoch_us({identifier(self.newest)})", *map(identifier, rest)]
+        by, newest = identifier(self.by), identifier(self.newest)
+        shown = [by, f"epoch_us({newest})", *map(identifier, rest)]
         order = ", ".join(str(place) for place in range(1, len(self.key) + 3))
         return (
             f"select {', '.join(shown)} from {relation} where ({self.where}) "
-            f"and {identifier(self.by)} is not null and {identifier(self.newest)} is not null "
+            f"and {by} is not null and {newest} is not null "
             f"order by {order}"
         )
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pytest
 import requests
 from support.api import Client, serving
-from support.dashboard import BOLD, LAST_DAY, SCRIPT, copy_released, release_again
+from support.dashboard import BOLD, LAST_DAY, SCRIPT, changing, copy_released, release_again
 from support.homes import clone
 
 from api.app import LOOK_SECONDS
@@ -547,9 +547,7 @@ def test_release_without_look_ups_is_served_but_for_them(own: Settings) -> None:
 
 
 def test_release_of_another_version_is_refused_with_what_to_do(own: Settings) -> None:
-    path = own.releases / "2.duckdb"
-    path.chmod(0o644)
-    with duckdb.connect(str(path)) as con:
+    with changing(own) as con:
         con.execute("drop table meta.api")
     with serving(own) as client:
         assert "another version" in assert_problem(client.get("/ready"), 503)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
-from support.dashboard import BOLD, LAST_DAY, SCRIPT, copy_released, open_page
+from support.dashboard import BOLD, LAST_DAY, SCRIPT, changing, copy_released, open_page
 
 from boathouse.settings import Settings
 from dashboards.filters import step
@@ -173,9 +172,7 @@ def test_pages_of_empty_marts_say_that_there_is_nothing(
     nine_domains: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = copy_released(nine_domains, tmp_path / "home")
-    path = own.releases / "2.duckdb"
-    path.chmod(0o644)
-    with duckdb.connect(str(path)) as con:
+    with changing(own) as con:
         for (mart,) in con.execute(
             "select table_name from duckdb_tables() where schema_name = 'marts'"
         ).fetchall():

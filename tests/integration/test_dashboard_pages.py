@@ -5,11 +5,10 @@ import shutil
 from datetime import timedelta
 from pathlib import Path
 
-import duckdb
 import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
-from support.dashboard import BOLD, SCRIPT, copy_released, open_page
+from support.dashboard import BOLD, SCRIPT, changing, copy_released, open_page
 from support.homes import REPOSITORY
 
 from boathouse.settings import Settings
@@ -98,9 +97,7 @@ def test_page_of_a_domain_that_is_not_in_the_release_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Settings
 ) -> None:
     own = copy_released(home, tmp_path / "home")
-    path = own.releases / "2.duckdb"
-    path.chmod(0o644)
-    with duckdb.connect(str(path)) as con:
+    with changing(own) as con:
         for (mart,) in con.execute(
             "select table_name from duckdb_tables() where schema_name = 'marts'"
         ).fetchall():
@@ -117,9 +114,7 @@ def test_pages_of_marts_without_rows_show_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Settings
 ) -> None:
     own = copy_released(home, tmp_path / "home")
-    path = own.releases / "2.duckdb"
-    path.chmod(0o644)
-    with duckdb.connect(str(path)) as con:
+    with changing(own) as con:
         for schema, table in con.execute(
             "select schema_name, table_name from duckdb_tables() where table_name not in "
             "('release', 'sources', 'contents')"

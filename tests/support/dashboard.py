@@ -5,7 +5,8 @@ Among its data is text that a page must show as it is, and not as HTML or Markdo
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -108,6 +109,14 @@ def copy_released(settings: Settings, home: Path) -> Settings:
     newest = max((home / "releases").glob("*.duckdb"), key=lambda path: int(path.stem))
     (home / "warehouse.duckdb").hardlink_to(newest)
     return settings.model_copy(update={"home": home})
+
+
+@contextmanager
+def changing(own: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the current release of a copy to write in it."""
+    own.warehouse.chmod(0o644)
+    with duckdb.connect(str(own.warehouse)) as con:
+        yield con
 
 
 def _script(name: str) -> None:
