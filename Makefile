@@ -6,14 +6,13 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 HOME_FOLDER := $(if $(BOATHOUSE_HOME),$(BOATHOUSE_HOME),data)
 
-.PHONY: help warehouse dashboard api dagster chromium test test-slow lint format docs benchmark lock clean
+.PHONY: help warehouse dashboard api dagster chromium test lint format docs benchmark lock clean
 
 help:
 	@echo "make warehouse   install, load what waits (demo files if there is nothing), build, release"
 	@echo "make dashboard   the released warehouse in the browser, at http://127.0.0.1:8501"
 	@echo "make api         the released warehouse over HTTP, at http://127.0.0.1:8000"
 	@echo "make test        install, lint, type-check and run every test"
-	@echo "make test-slow   Dagster and the dashboard in Chromium"
 	@echo "make dagster     the warehouse in Dagster's UI, at http://127.0.0.1:3000"
 	@echo "make docs        the dbt site, and docs/reference.md: every table and column"
 	@echo "make benchmark   measure speed and memory, rewrite docs/benchmarks.md"
@@ -54,11 +53,8 @@ chromium:
 				"the tests of pages are skipped."; \
 		fi; }
 
-test: lint
+test: lint chromium
 	@$(BIN)/pytest -n 2
-
-test-slow: $(INSTALLED) chromium
-	@BOATHOUSE_SLOW_TESTS=1 $(BIN)/pytest -n 2 tests/e2e
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check

@@ -17,12 +17,10 @@ from playwright.sync_api import Browser, Page, expect
 from support.command import wait_until
 from support.dashboard import BOLD, SCRIPT, copy_released
 from support.homes import REPOSITORY
-from support.slow import OPT_IN
 
 from boathouse.release import rollback
 from boathouse.settings import Settings
 
-pytestmark = OPT_IN
 
 PATIENCE_MS = 60_000
 
