@@ -21,7 +21,6 @@ from support.homes import REPOSITORY
 from boathouse.release import rollback
 from boathouse.settings import Settings
 
-
 PATIENCE_MS = 60_000
 
 
