@@ -1,6 +1,7 @@
 """`python -m orchestration [--host H] [--port P]`: the UI and the daemon, until Ctrl-C."""
 
 import argparse
+import ctypes
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from boathouse.settings import Settings
 from orchestration.instance import write_configuration, write_workspace
 
 PATIENCE_SECONDS = 30.0  # for runs to be ended and databases to be closed
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 def main() -> int:
@@ -86,7 +88,11 @@ def _serve(settings: Settings, home: Path, host: str, port: int) -> int:
     stop = _Stop()
     # A session of its own, so that Ctrl-C reaches us alone and we end all of it in order.
     child = subprocess.Popen(
-        command, env=environment(settings, home, address), cwd=home, start_new_session=True
+        command,
+        env=environment(settings, home, address),
+        cwd=home,
+        start_new_session=True,
+        preexec_fn=_end_with_parent,
     )
     try:
         while child.poll() is None and not stop.asked:
@@ -94,6 +100,12 @@ def _serve(settings: Settings, home: Path, host: str, port: int) -> int:
     finally:
         _end(child)
     return 0 if stop.asked else child.returncode or 1
+
+
+def _end_with_parent() -> None:
+    """Have Linux interrupt this process when its parent ends, even by SIGKILL: prctl(2)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 class _Stop:

@@ -1,5 +1,7 @@
 """Sessions: how many, in which countries, at which hours, by whom, and how many are completed."""
 
+from typing import Any
+
 from dashboards import charts, filters
 from dashboards.frame import View
 from dashboards.show import figure, figures, side_by_side, table
@@ -12,26 +14,26 @@ def show(view: View) -> None:
     with filters.row():
         first, last = filters.dates(low, high)
         countries = filters.some("Country", "country", view.query("options")["country"].to_list())
-    _figures(view, countries)
-    by_country = view.query("completed_by_country", countries=countries)
-    by_day = view.query("by_day", countries=countries, low=first, high=last)
+    chosen = {"countries": countries, "low": first, "high": last}
+    _figures(view.query("totals", **chosen).row(0, named=True))
+    by_country = view.query("completed_by_country", **chosen)
+    by_day = view.query("by_day", **chosen)
     with side_by_side() as (left, right):
         with left:
             figure(
                 "Completed sessions, top ten countries",
                 by_country,
                 charts.bars(by_country, "sessions_completed", "country"),
-                "Of all time.",
             )
         with right:
             figure(
                 "Share of sessions completed",
                 by_country,
                 charts.bars(by_country, "completion_rate", "country"),
-                "Of these countries, of all time.",
+                "Of these countries.",
             )
     figure("Sessions started per day", by_day, charts.columns(by_day, "day", "sessions_started"))
-    heat = view.query("heat", countries=countries, low=first, high=last)
+    heat = view.query("heat", **chosen)
     figure(
         "Sessions started by weekday and hour",
         heat,
@@ -43,14 +45,13 @@ def show(view: View) -> None:
     table("Country with most sessions started, per year", view.query("started_by_year"))
 
 
-def _figures(view: View, countries: list[str]) -> None:
-    totals = view.query("totals", countries=countries).row(0, named=True)
-    started, completed = totals["sessions_started"] or 0, totals["sessions_completed"] or 0
+def _figures(totals: dict[str, Any]) -> None:
+    started, completed = totals["sessions_started"], totals["sessions_completed"]
     figures(
         [
-            ("Sessions started", number(started), "of all time"),
-            ("Sessions completed", number(completed), "of all time"),
+            ("Sessions started", number(started), "on these days"),
+            ("Sessions completed", number(completed), "of those"),
             ("Completed", percent(completed / started if started else None), ""),
-            ("Ends without a start", number(totals["ends_without_start"] or 0), ""),
+            ("Ends without a start", number(totals["ends_without_start"]), "of all time"),
         ]
     )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.command import House, wait_until
-from support.homes import copy_project
+from support.homes import REPOSITORY, copy_project
+from support.servers import Mailbox, Webhook, mail_server, webhook
 
+from boathouse import lock
 from boathouse.release import current_release
 
 DOMAINS = (
@@ -43,6 +46,13 @@ class Server:
         self.house = house
         self.address = f"http://127.0.0.1:{port}"
         self.process = process
+
+    @property
+    def lock_holder(self) -> str:
+        """Return the command that writes to the lake just now; empty when nobody does."""
+        holder = lock.holder(self.house.settings)
+        is_held = holder is not None and lock.is_held(self.house.settings)
+        return holder.command if holder and is_held else ""
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """Return the answer to a GraphQL query."""
@@ -116,6 +126,13 @@ class Server:
         assert found["__typename"] == "LaunchRunSuccess", found
         return str(found["run"]["runId"])
 
+    def terminate(self, run_id: str) -> None:
+        """End a run, as a click on “Terminate” does."""
+        found = self.ask(
+            "mutation ($id: String!) { terminateRun(runId: $id) { __typename } }", id=run_id
+        )["terminateRun"]
+        assert found["__typename"] == "TerminateRunSuccess", found
+
     def runs(self) -> list[tuple[str, str]]:
         """Return id and status of all runs, newest first."""
         found = self.ask("{ runsOrError { ... on Runs { results { runId status } } } }")
@@ -132,6 +149,32 @@ class Server:
         return [status for _, status in self.runs()]
 
 
+@dataclass(frozen=True)
+class Receivers:
+    """Who is told of what goes wrong."""
+
+    hook: Webhook
+    mailbox: Mailbox
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the settings that send alerts to them."""
+        return {
+            "BOATHOUSE_ALERT_WEBHOOK": self.hook.address,
+            "BOATHOUSE_ALERT_EMAIL_TO": "ann@example.org",
+            "BOATHOUSE_SMTP_HOST": "127.0.0.1",
+            "BOATHOUSE_SMTP_PORT": str(self.mailbox.port),
+            "BOATHOUSE_SMTP_SECURITY": "none",
+            "no_proxy": "*",
+        }
+
+
+@pytest.fixture(scope="module")
+def receivers() -> Iterator[Receivers]:
+    with webhook() as hook, mail_server() as mailbox:
+        yield Receivers(hook, mailbox)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -139,14 +182,14 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, receivers: Receivers) -> Iterator[Server]:
     """Open Dagster on an empty home, with the sensor stopped."""
     folder = tmp_path_factory.mktemp("dagster")
     house = House(copy_project(folder / "project", DOMAINS), folder / "home")
     test = house.project / "tests/data/purchases/assert_no_cursed_product.sql"
     test.write_text(CURSED)
     port = free_port()
-    how = house._how({})
+    how = house._how(receivers.environment)
     log = (folder / "server.log").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestration", "--port", str(port)],
@@ -233,10 +276,25 @@ def test_two_launched_at_once_both_succeed(server: Server) -> None:
     assert server.wait_for_runs(3) == ["SUCCESS"] * 3
 
 
+def test_run_terminated_while_it_writes_ends_and_the_next_one_mends_the_lake(
+    server: Server,
+) -> None:
+    before = current_release(server.house.settings)
+    run_id = server.launch("full_refresh")
+    # A few letters of its id, as everybody sees them who waits for the lock.
+    writes = f"dagster run {run_id[:8]}"
+    wait_until(lambda: server.lock_holder == writes, "the run writes", server.process)
+    server.house.wait_for_build(server.process)
+    server.terminate(run_id)
+    assert server.wait_for_runs(4)[0] == "CANCELED"
+    wait_until(lambda: not server.lock_holder, "the lock is free", server.process)
+    assert current_release(server.house.settings) == before
+
+
 def test_sensor_releases_what_arrives(server: Server) -> None:
     deliver_next_snapshot(server.house, "1,12,5,2026-02-01")
     server.start_sensor()
-    assert server.wait_for_runs(4)[0] == "SUCCESS"
+    assert server.wait_for_runs(5)[0] == "SUCCESS"
     query = "select purchase_id, product_id, user_id from marts.fct_purchases"
     assert server.house.released(query) == [(1, 12, 5)]
 
@@ -246,7 +304,7 @@ def test_failing_data_test_is_seen_and_the_released_file_stays_the_old_one(
 ) -> None:
     before = current_release(server.house.settings)
     deliver_next_snapshot(server.house, "1,666,5,2026-02-01")
-    assert server.wait_for_runs(5)[0] == "FAILURE"
+    assert server.wait_for_runs(6)[0] == "FAILURE"
     assert current_release(server.house.settings) == before
     page.goto(f"{server.address}/assets/marts/fct_purchases?view=checks")
     page.get_by_text("assert_no_cursed_product").first.click()
@@ -257,8 +315,36 @@ def test_failing_data_test_is_seen_and_the_released_file_stays_the_old_one(
     look(page, "failed-run")
 
 
+def test_failed_run_sends_one_message(server: Server, receivers: Receivers) -> None:
+    hook, mailbox = receivers.hook, receivers.mailbox
+    wait_until(lambda: bool(hook.posted and mailbox.mails), "both have been told", server.process)
+    ((posted,), (mail,)) = hook.posted, mailbox.mails
+    assert "assert_no_cursed_product" in posted["what"]
+    assert posted["rows"] == 1
+    assert posted["link"] == f"{server.address}/runs/{server.runs()[0][0]}"
+    assert posted["link"] in mail.get_content()
+
+
 def deliver_next_snapshot(house: House, row: str) -> None:
     """Deliver the shop's table as it is on the day after the newest one: one row."""
     query = "select (max(snapshot_date) + 1)::varchar from lake.raw.purchases"
     ((day,),) = house.in_lake(query)
     house.drop("purchases", f"purchases_{day}.csv", f"{HEADER}{row}\n")
+
+
+def test_dagster_ends_when_what_has_started_it_is_killed(tmp_path: Path) -> None:
+    house = House(REPOSITORY, tmp_path / "home")
+    arguments = ("-m", "orchestration", "--port", str(free_port()))
+    with house.started(*arguments, program="python") as process:
+        supervisor = psutil.Process(process.pid)
+
+        def is_up() -> bool:
+            return len(supervisor.children(recursive=True)) > 2
+
+        wait_until(is_up, "Dagster has started its parts", process)
+        children = supervisor.children(recursive=True)
+        process.kill()
+        _, alive = psutil.wait_procs(children, timeout=60)
+        for child in alive:
+            child.kill()
+    assert not alive

@@ -21,7 +21,8 @@ sessions as (
         session_date,
         country,
         -- A keyword, but the name is what readers know the column by.
-        date_trunc('hour', started_at) as hour  -- noqa: RF04
+        date_trunc('hour', started_at) as hour,  -- noqa: RF04
+        ended_at
     from {{ ref('fct_sessions') }}
     where started_at is not null
 ),
@@ -38,7 +39,8 @@ select
     session_date,
     country,
     hour,
-    count(*) as sessions_started
+    count(*) as sessions_started,
+    count(ended_at) as sessions_completed
 from sessions_to_follow
 group by session_date, country, hour
 order by session_date

@@ -27,11 +27,15 @@ totals as (
 
     union all
 
-    -- By hour, only starts are counted.
+    -- A session without a start is in no hour.
     select
         'rpt_sessions_by_country_hour' as counted_in,
         coalesce(sum(sessions_started), 0) as sessions_started,
-        null as sessions_completed
+        coalesce(sum(sessions_completed), 0) + (
+            select count(*)
+            from {{ ref('fct_sessions') }}
+            where started_at is null
+        ) as sessions_completed
     from {{ ref('rpt_sessions_by_country_hour') }}
 ),
 
