@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -337,14 +338,25 @@ def test_dagster_ends_when_what_has_started_it_is_killed(tmp_path: Path) -> None
     arguments = ("-m", "orchestration", "--port", str(free_port()))
     with house.started(*arguments, program="python") as process:
         supervisor = psutil.Process(process.pid)
-
-        def is_up() -> bool:
-            return len(supervisor.children(recursive=True)) > 2
-
-        wait_until(is_up, "Dagster has started its parts", process)
-        children = supervisor.children(recursive=True)
+        wait_until(
+            lambda: len(supervisor.children(recursive=True)) > 2,
+            "Dagster has started its parts",
+            process,
+        )
+        session = supervisor.children()[0].pid
         process.kill()
-        _, alive = psutil.wait_procs(children, timeout=60)
-        for child in alive:
-            child.kill()
-    assert not alive
+        try:
+            wait_until(lambda: not members(session), "Dagster has ended")
+        finally:
+            for left in members(session):
+                left.kill()
+
+
+def members(session: int) -> list[psutil.Process]:
+    """Return the processes of a session."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
