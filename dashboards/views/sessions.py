@@ -4,6 +4,7 @@ from typing import Any
 
 from dashboards import charts, filters
 from dashboards.frame import View
+from dashboards.released import Value
 from dashboards.show import figure, figures, side_by_side, table
 from dashboards.text import number, percent
 
@@ -14,7 +15,7 @@ def show(view: View) -> None:
     with filters.row():
         first, last = filters.dates(low, high)
         countries = filters.some("Country", "country", view.query("options")["country"].to_list())
-    chosen = {"countries": countries, "low": first, "high": last}
+    chosen: dict[str, Value] = {"countries": countries, "low": first, "high": last}
     _figures(view.query("totals", **chosen).row(0, named=True))
     by_country = view.query("completed_by_country", **chosen)
     by_day = view.query("by_day", **chosen)
