@@ -2,6 +2,19 @@
 -- players follow the sessions one change at a time, so they are what could drift.
 with
 
+hours as (
+    select
+        coalesce(sum(sessions_started), 0) as sessions_started,
+        coalesce(sum(sessions_completed), 0) as sessions_completed
+    from {{ ref('rpt_sessions_by_country_hour') }}
+),
+
+sessions_in_no_hour as (
+    select count(*) as sessions_completed
+    from {{ ref('fct_sessions') }}
+    where started_at is null
+),
+
 totals as (
     select
         'fct_sessions' as counted_in,
@@ -27,16 +40,12 @@ totals as (
 
     union all
 
-    -- A session without a start is in no hour.
     select
         'rpt_sessions_by_country_hour' as counted_in,
-        coalesce(sum(sessions_started), 0) as sessions_started,
-        coalesce(sum(sessions_completed), 0) + (
-            select count(*)
-            from {{ ref('fct_sessions') }}
-            where started_at is null
-        ) as sessions_completed
-    from {{ ref('rpt_sessions_by_country_hour') }}
+        hours.sessions_started,
+        hours.sessions_completed + sessions_in_no_hour.sessions_completed as sessions_completed
+    from hours
+    cross join sessions_in_no_hour
 ),
 
 facts as (
