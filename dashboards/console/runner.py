@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from dashboards.console.guard import MOST_CHARACTERS
 REPOSITORY = Path(__file__).resolve().parents[2]
 MOST_AT_ONCE = 4
 _WAIT_SECONDS = 20.0
+_LOOK_SECONDS = 0.5
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
@@ -48,7 +50,12 @@ class Result:
 
 
 def run(
-    path: Path, sql: str, macros: frozenset[str] = frozenset(), limits: Limits | None = None
+    path: Path,
+    sql: str,
+    macros: frozenset[str] = frozenset(),
+    limits: Limits | None = None,
+    *,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Result:
     """Return what a query on a released file gives.
 
@@ -57,6 +64,7 @@ def run(
         sql: one statement that only reads.
         macros: the release's table macros, which may be called.
         limits: how much it may take.
+        on_wait: called twice a second until there is an answer; what it raises ends the query.
 
     Raises:
         ConsoleError: it was refused, failed, or went beyond a limit; says which.
@@ -64,19 +72,29 @@ def run(
     limits = limits or Limits()
     if len(sql) > MOST_CHARACTERS:
         raise ConsoleError(f"The text is longer than {MOST_CHARACTERS:,} characters.")
-    if not _places.acquire(timeout=_WAIT_SECONDS):
-        raise ConsoleError(
-            f"{MOST_AT_ONCE} queries of other people are running.", hint="Try again in a moment."
-        )
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not _places.acquire(timeout=_LOOK_SECONDS):
+        if time.monotonic() >= deadline:
+            raise ConsoleError(
+                f"{MOST_AT_ONCE} queries of other people are running.",
+                hint="Try again in a moment.",
+            )
+        on_wait()
     try:
         started = time.monotonic()
-        output = _call(path, sql, macros, limits)
+        output = _call(path, sql, macros, limits, on_wait)
         return _read(output, time.monotonic() - started)
     finally:
         _places.release()
 
 
-def _call(path: Path, sql: str, macros: frozenset[str], limits: Limits) -> bytes:
+def _call(
+    path: Path,
+    sql: str,
+    macros: frozenset[str],
+    limits: Limits,
+    on_wait: Callable[[], None],
+) -> bytes:
     asked = {"path": str(path), "sql": sql, "macros": sorted(macros), **asdict(limits)}
     request = json.dumps(asked).encode()
     process = subprocess.Popen(
@@ -89,12 +107,7 @@ def _call(path: Path, sql: str, macros: frozenset[str], limits: Limits) -> bytes
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(request, timeout=limits.seconds)
-    except subprocess.TimeoutExpired:
-        raise ConsoleError(
-            f"The query was ended after {limits.seconds} s.",
-            hint="Ask for less: filter by time, or count in place of listing.",
-        ) from None
+        output = _answer(process, request, limits.seconds, on_wait)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -106,6 +119,25 @@ def _call(path: Path, sql: str, macros: frozenset[str], limits: Limits) -> bytes
             hint="Ask for less: filter, or aggregate before joining.",
         )
     return output
+
+
+def _answer(
+    process: "subprocess.Popen[bytes]", request: bytes, seconds: int, on_wait: Callable[[], None]
+) -> bytes:
+    deadline = time.monotonic() + seconds
+    unsent: bytes | None = request
+    while True:
+        try:
+            output, _ = process.communicate(unsent, timeout=_LOOK_SECONDS)
+            return output
+        except subprocess.TimeoutExpired:
+            unsent = None  # `communicate` goes on with what it has begun to send
+        if time.monotonic() >= deadline:
+            raise ConsoleError(
+                f"The query was ended after {seconds} s.",
+                hint="Ask for less: filter by time, or count in place of listing.",
+            )
+        on_wait()
 
 
 def _import_path() -> str:

@@ -28,10 +28,9 @@ def show(view: View) -> None:
             )
         with right:
             figure(
-                "Share of sessions completed",
+                "Share completed, the same countries",
                 by_country,
                 charts.bars(by_country, "completion_rate", "country"),
-                "Of these countries.",
             )
     figure("Sessions started per day", by_day, charts.columns(by_day, "day", "sessions_started"))
     heat = view.query("heat", **chosen)

@@ -1,5 +1,7 @@
 """SQL: any query on the released warehouse, in a process that cannot do anything else."""
 
+import time
+
 import altair as alt
 import polars as pl
 import streamlit as st
@@ -39,13 +41,37 @@ def show(view: View) -> None:
 
 def _run(view: View, sql: str, limits: Limits) -> None:
     """Run the query and keep its answer for the runs of the page that follow."""
+    _remember(sql)
     macros = frozenset(view.query("macros")["name"])
-    with st.spinner("Running …"):
-        try:
-            answer: Result | ConsoleError = run(view.release.path, sql, macros, limits)
-        except ConsoleError as error:
-            answer = error
+    place = st.empty()
+    with place.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Cancel",
+            icon=":material/stop:",
+            on_click=_keep,
+            args=(view, ConsoleError("Cancelled.")),
+        )
+        told = st.empty()
+    started = time.monotonic()
+
+    def tell() -> None:
+        # Streamlit lets go of a script that draws: after “Cancel”, this does not return.
+        told.text(f"Running for {time.monotonic() - started:.0f} s …")
+
+    tell()
+    try:
+        answer: Result | ConsoleError = run(view.release.path, sql, macros, limits, on_wait=tell)
+    except ConsoleError as error:
+        answer = error
+    place.empty()
+    _keep(view, answer)
+
+
+def _keep(view: View, answer: Result | ConsoleError) -> None:
     st.session_state["answer"] = (view.release.release_id, answer)
+
+
+def _remember(sql: str) -> None:
     history: list[str] = st.session_state.setdefault("history", [])
     if sql.strip():
         st.session_state["history"] = [sql, *(each for each in history if each != sql)]

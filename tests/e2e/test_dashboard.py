@@ -153,6 +153,18 @@ def test_console_answers_refuses_and_goes_on(page: Page, address: str) -> None:
     assert page.locator("script", has_text="alert(1)").count() == 0
 
 
+def test_running_query_can_be_cancelled(page: Page, address: str) -> None:
+    page.goto(f"{address}/sql")
+    heading(page, "SQL")
+    query = page.get_by_label("Query")
+    query.fill("select count(*) from range(10000000) as a, range(10000000) as b")
+    query.press("Control+Enter")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Cancel").click()
+    badge(page, "Cancelled")
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
 def test_text_of_data_is_shown_as_it_is(page: Page, address: str) -> None:
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))

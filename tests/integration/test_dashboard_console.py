@@ -199,5 +199,18 @@ def test_process_has_no_environment_and_is_gone_afterwards(
     assert set(_children()) <= before
 
 
+def test_query_that_somebody_gives_up_ends_at_once(path: Path) -> None:
+    class GivenUpError(BaseException):
+        pass
+
+    def give_up() -> None:
+        raise GivenUpError
+
+    before = set(_children())
+    with pytest.raises(GivenUpError):
+        run(path, "select count(*) from range(1000000) a, range(1000000) b", on_wait=give_up)
+    assert set(_children()) <= before
+
+
 def _children() -> list[str]:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
