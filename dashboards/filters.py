@@ -10,6 +10,7 @@ from datetime import date
 import streamlit as st
 
 MOST_STEPS = 31
+RANGE_WIDTH = 270  # pixels that two days need; on a phone other filters then go below
 
 
 def dates(low: date | None, high: date | None, key: str = "dates") -> tuple[date, date]:
@@ -23,6 +24,7 @@ def dates(low: date | None, high: date | None, key: str = "dates") -> tuple[date
         format="YYYY-MM-DD",
         key=key,
         bind="query-params",
+        width=RANGE_WIDTH,
     )
     picked = chosen if isinstance(chosen, tuple) else (chosen,)
     # While somebody picks a range, Streamlit hands over its first day alone.

@@ -27,7 +27,7 @@ from boathouse.sql import identifier
 _ROWS_AT_ONCE = 100_000
 _TIMES = ("TIMESTAMP", "DATE")
 _LONG_AGO = -(2**63)
-_KEPT = "create table if not exists lookups (name text primary key, definition text, rows integer)"
+_KEPT = "create table if not exists lookups (name text primary key, definition text)"
 
 
 @dataclass(frozen=True)
@@ -175,10 +175,7 @@ class Writer:
                 f"delete from {identifier(lookup.name)} where {same}", (r[:size] for r in rows)
             )
             deleted, expected = deleted + done.rowcount, expected + len(rows)
-        added = self._insert(con, lookup, alive)
-        self._con.execute(
-            "update lookups set rows = rows + ? where name = ?", (added - deleted, lookup.name)
-        )
+        self._insert(con, lookup, alive)
         return deleted == expected
 
     def _rebuild(self, con: duckdb.DuckDBPyConnection, lookup: Lookup, relation: str) -> None:
@@ -188,18 +185,14 @@ class Writer:
         self._con.execute(
             f"create table {identifier(lookup.name)} ({columns}, primary key ({key})) without rowid"
         )
-        rows = self._insert(con, lookup, relation)
-        self._con.execute(
-            "insert into lookups values (?, ?, ?)", (lookup.name, lookup.definition, rows)
-        )
+        self._insert(con, lookup, relation)
+        self._con.execute("insert into lookups values (?, ?)", (lookup.name, lookup.definition))
 
-    def _insert(self, con: duckdb.DuckDBPyConnection, lookup: Lookup, relation: str) -> int:
+    def _insert(self, con: duckdb.DuckDBPyConnection, lookup: Lookup, relation: str) -> None:
         marks = ", ".join("?" for _ in lookup.all_columns)
         statement = f"insert into {identifier(lookup.name)} values ({marks})"
-        count = 0
         for rows in _chunks(con, lookup.query(relation)):
-            count += self._con.executemany(statement, rows).rowcount
-        return count
+            self._con.executemany(statement, rows)
 
     def _forget(self, name: str) -> None:
         self._con.execute(f"drop table if exists {identifier(name)}")
@@ -233,8 +226,13 @@ class Reader:
             before: Time and key, or only the time: rows that come after it in this order.
 
         Raises:
-            KeyError: this release has no such look-up.
+            ReleaseError: this release has no such look-up.
         """
+        if name not in self._queries:
+            raise ReleaseError(
+                f"The release has no look-up {name}.",
+                hint="Put it into the mart's meta.lookups, and release again.",
+            )
         query = self._queries[name].starting(len(before))
         return self._con.execute(query, (value, since, *before, limit)).fetchall()
 

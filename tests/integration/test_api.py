@@ -6,8 +6,10 @@ import json
 import logging
 import os
 import re
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import copyfile
@@ -544,6 +546,16 @@ def test_release_without_look_ups_is_served_but_for_them(own: Settings) -> None:
         assert client.json("/marts/dim_players")["count"]
         assert_problem(client.get("/models/completed-sessions/x"), 503)
         assert client.json("/purchases")["count"]
+
+
+def test_release_without_one_look_up_is_served_but_for_that(own: Settings) -> None:
+    for path in own.releases.glob("*.sqlite"):
+        path.chmod(0o644)
+        with closing(sqlite3.connect(path)) as con, con:
+            con.execute("delete from lookups where name = 'completed_sessions'")
+    with serving(own) as client:
+        assert_problem(client.get("/models/completed-sessions/x"), 503)
+        assert client.get("/models/started-sessions/PK/1").status_code == 200
 
 
 def test_release_of_another_version_is_refused_with_what_to_do(own: Settings) -> None:

@@ -150,15 +150,22 @@ class House:
 
 
 def wait_until(
-    is_so: Callable[[], bool], what: str, process: subprocess.Popen[str] | None = None
+    is_so: Callable[[], bool],
+    what: str,
+    process: subprocess.Popen[str] | None = None,
+    *,
+    every: float = 0.05,
 ) -> None:
-    """Return when `is_so` says yes; fail when it takes too long or the process ends before."""
+    """Return when `is_so`, asked so often (seconds), says yes.
+
+    Fails when it takes too long, or the process ends before.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         if process is not None and process.poll() is not None and not is_so():
             raise AssertionError(f"ended before {what}:\n" + "\n".join(process.communicate()))
         assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def interrupt(process: subprocess.Popen[str]) -> Done:
