@@ -93,7 +93,7 @@ class House:
 
 def _parts(load: float, build: float, report: "BuildReport") -> Facts:
     models = {each.name: each.seconds for each in report.results if each.kind == "model"}
-    tests = [each.seconds for each in report.results if each.kind in ("test", "unit_test")]
+    tests = {each.name: each.seconds for each in report.results if each.kind == "test"}
     nodes = sum(each.seconds for each in report.results)
     return {
         "load": load,
@@ -102,8 +102,7 @@ def _parts(load: float, build: float, report: "BuildReport") -> Facts:
         "engine": load + nodes,
         "load and build": load + build,
         "models": models,
-        "tests": len(tests),
-        "test seconds": sum(tests),
+        "tests": tests,
     }
 
 

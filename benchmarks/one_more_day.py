@@ -91,9 +91,13 @@ def _notes(length: int, sample: Sample) -> list[str]:
     last = job.each[-1].facts
     models = ", ".join(f"`{name}` {seconds:.2f}" for name, seconds in last["models"].items())
     steps = ", ".join(f"{step} {seconds:.2f}" for step, seconds in last["release steps"].items())
+    tests = last["tests"]
+    slowest = ", ".join(
+        f"`{each}` {tests[each]:.2f}" for each in sorted(tests, key=tests.get)[:-6:-1]
+    )
     return [
-        f"After {length:,} days, seconds of the last main job: models {models}; {last['tests']} "
-        f"tests {last['test seconds']:.2f}; release {steps}. The lake has "
+        f"After {length:,} days, seconds of the last main job: models {models}; {len(tests)} "
+        f"tests {sum(tests.values()):.2f}, of them {slowest}; release {steps}. The lake has "
         f"{sample.facts['lake files']:,} files; making the history took "
         f"{sample.facts['seconds']:,.0f} s. Main jobs: {spread(job.values())}."
     ]

@@ -26,10 +26,7 @@ from support.servers import Mailbox, Webhook, mail_server, webhook
 from boathouse import lock
 from boathouse.release import current_release
 
-DOMAINS = (
-    *("sessions", "students", "purchases", "courier", "music"),
-    *("vehicles", "actions", "fleet", "telemetry"),
-)
+DOMAINS = ("sessions", "students", "purchases", "vehicles")
 CURSED = "select purchase_id from {{ ref('fct_purchases') }} where product_id = 666"
 LANDING = {
     "repositoryLocationName": "boathouse",

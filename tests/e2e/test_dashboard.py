@@ -78,7 +78,10 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 
 def heading(page: Page, text: str) -> None:
+    """Return when a page is there, whole: until then, what is clicked may be drawn anew."""
     expect(page.get_by_test_id("stHeading").first).to_have_text(text, timeout=PATIENCE_MS)
+    is_drawn = page.locator("[data-test-script-state=notRunning]")
+    expect(is_drawn.first).to_be_attached(timeout=PATIENCE_MS)
 
 
 def badge(page: Page, text: str) -> None:
@@ -102,7 +105,7 @@ def test_filter_goes_into_the_url_and_a_link_opens_the_same_view(page: Page, add
     heading(page, "Data quality")
     page.get_by_label("Source").first.click()
     page.get_by_role("option", name="purchases").click()
-    page.wait_for_url("**/quality?source=purchases")
+    expect(page).to_have_url(re.compile(r"/quality\?source=purchases$"))
     page.goto("about:blank")
     page.goto(f"{address}/quality?source=purchases")
     heading(page, "Data quality")
