@@ -5,7 +5,6 @@ from typing import Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
@@ -39,14 +38,16 @@ def column_origins(sql: str, columns: Columns) -> dict[str, set[tuple[Relation, 
             name.lower(): _leaves(lineage(name, query, mapping, scope=scope, dialect=DIALECT))
             for name in query.named_selects
         }
-    except (SqlglotError, ValueError, KeyError, RecursionError):
+    except Exception:  # also what the parser did not mean to raise: a run must not fail for this
         return {}
 
 
 def _leaves(node: Node) -> set[tuple[Relation, str]]:
     found = set()
     for each in node.walk():
-        table = each.expression.find(exp.Table) if not each.downstream else None
+        # All columns of a table that is not in the schema, such as a list of changes.
+        is_known = not each.downstream and not each.name.endswith("*")
+        table = each.expression.find(exp.Table) if is_known else None
         if table is not None and table.catalog == "lake":
             found.add(((table.db, table.name), exp.to_column(each.name).name.lower()))
     return found

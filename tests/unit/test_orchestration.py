@@ -203,6 +203,18 @@ def test_columns_are_followed_through_ctes_joins_and_aggregates() -> None:
     }
 
 
+def test_columns_beside_those_of_a_table_that_nobody_described_are_followed() -> None:
+    sql = """
+        with changes as (select * from "lake"."changes"."stg_a"),
+        counted as (select id, sum(_change) as gained from changes group by id)
+        select b.name, counted.gained from "lake"."staging"."stg_b" as b join counted using (id)
+    """
+    assert column_origins(sql, COLUMNS) == {
+        "name": {(("staging", "stg_b"), "name")},
+        "gained": set(),
+    }
+
+
 def test_sql_beyond_the_parser_has_no_lineage_and_fails_nothing() -> None:
     assert column_origins("select from from (", COLUMNS) == {}
 
