@@ -7,6 +7,7 @@ or nothing and starts over when another writer was in the way.
 
 import contextlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -253,18 +254,57 @@ def connect(
         raise LakeError(
             f"There is no lake in {settings.home_folder} yet.", hint="Run `boathouse run` first."
         )
-    con = duckdb.connect(config=config(settings))
-    try:
-        yield attach(con, settings, read_only=read_only, version=version, as_of=as_of)
-    except duckdb.Error as error:
-        _tell_of_full_disk(error, settings)
-        raise
-    except RuntimeError as error:
-        if "Query interrupted" in str(error):  # how DuckDB tells of Ctrl-C
-            raise KeyboardInterrupt from error
-        raise
-    finally:
-        con.close()
+    with _idle.engine(config(settings)) as con:
+        try:
+            yield attach(con, settings, read_only=read_only, version=version, as_of=as_of)
+        except duckdb.Error as error:
+            _tell_of_full_disk(error, settings)
+            raise
+        except RuntimeError as error:
+            if "Query interrupted" in str(error):  # how DuckDB tells of Ctrl-C
+                raise KeyboardInterrupt from error
+            raise
+
+
+class _Idle:
+    """Keeps the engine of the lake that was closed last for the next one to be opened.
+
+    A new engine checks the signatures of the extensions, which takes a quarter of a second.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: tuple[dict[str, Any], duckdb.DuckDBPyConnection] | None = None
+
+    @contextlib.contextmanager
+    def engine(self, config: dict[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend a connection to an engine that nobody else uses; after an error it is not kept."""
+        engine = self._take(config) or duckdb.connect(config=config)
+        try:
+            with engine.cursor() as con:
+                yield con
+            engine.execute(f"detach {NAME}")
+        except BaseException:
+            engine.close()
+            raise
+        self._keep(config, engine)
+
+    def _take(self, config: dict[str, Any]) -> duckdb.DuckDBPyConnection | None:
+        with self._lock:
+            kept, self._kept = self._kept, None
+        if kept is None or kept[0] == config:
+            return kept and kept[1]
+        kept[1].close()
+        return None
+
+    def _keep(self, config: dict[str, Any], engine: duckdb.DuckDBPyConnection) -> None:
+        with self._lock:
+            before, self._kept = self._kept, (config, engine)
+        if before is not None:
+            before[1].close()
+
+
+_idle = _Idle()
 
 
 def attach(

@@ -169,7 +169,7 @@ def run(
 
 @app.command(epilog="Example: `boathouse watch --interval 2`")
 def watch(
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 2.0,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 0.5,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
