@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from json.scanner import make_scanner
 from pathlib import Path
 
 import duckdb
@@ -38,6 +39,7 @@ from boathouse.sql import identifier, literal, literal_list, path_literal, snake
 
 LONGEST_TO_PATCH = 50_000  # bytes
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
+_SEPARATOR = re.compile(r"[ \t\n\r]*([,\]])[ \t\n\r]*")  # of an array, or its end
 _BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
 # The record if it is a JSON object, else null; the JSON functions fail on text that is no JSON.
 _OBJECT = (
@@ -91,6 +93,9 @@ class JsonReader:
             ) from None
         except RecursionError:
             raise RefusedFileError("its JSON is nested too deeply to be read") from None
+        lines = "\n".join([*records, ""])
+        if "\r" not in lines and lines.count("\n") == len(records):
+            return self._add_records(file_no, first_row, lines.encode())
         row = first_row
         for has_breaks, group in groupby(records, lambda text: "\n" in text or "\r" in text):
             texts = list(group)
@@ -413,6 +418,7 @@ def _top_level(text: str) -> Iterator[str]:
     """
     # Numbers stay text, however long; NaN and Infinity are for the columns' types to judge.
     decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+    scan = make_scanner(decoder)  # type: ignore[arg-type]  # typeshed lacks its parameter
     at = _skip(text, 0)
     in_array = text[at : at + 1] == "["
     if in_array:
@@ -421,19 +427,23 @@ def _top_level(text: str) -> Iterator[str]:
             _nothing_after(text, _skip(text, at + 1))
             return
     while True:
-        _, end = decoder.raw_decode(text, at)
+        try:
+            _, end = scan(text, at)
+        except StopIteration as error:
+            raise json.JSONDecodeError("Expecting value", text, error.value) from None
         yield text[at:end]
-        at = _skip(text, end)
         if not in_array:
+            at = _skip(text, end)
             if at == len(text):
                 return
-        elif text[at : at + 1] == ",":
-            at = _skip(text, at + 1)
-        elif text[at : at + 1] == "]":
-            _nothing_after(text, _skip(text, at + 1))
+            continue
+        separator = _SEPARATOR.match(text, end)
+        if separator is None:
+            raise json.JSONDecodeError("expected ',' or ']'", text, _skip(text, end))
+        at = separator.end()
+        if separator[1] == "]":
+            _nothing_after(text, at)
             return
-        else:
-            raise json.JSONDecodeError("expected ',' or ']'", text, at)
 
 
 def _skip(text: str, at: int) -> int:
