@@ -7,6 +7,7 @@ just what maintenance rewrites.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from boathouse.errors import LakeError
 from boathouse.lake import Lake
@@ -103,13 +104,9 @@ def count(lake: Lake, wanted: Iterable[State]) -> Counts:
     # In one transaction, and in this order, DuckLake reads the catalogue of a snapshot only once.
     lake.con.begin()
     try:
-        return {state: _count(lake, state) for state in sorted(wanted, key=_snapshot)}
+        return {state: _count(lake, state) for state in sorted(wanted, key=attrgetter("snapshot"))}
     finally:
         lake.con.rollback()
-
-
-def _snapshot(state: State) -> int:
-    return state.snapshot
 
 
 def _count(lake: Lake, state: State) -> int:
