@@ -220,17 +220,20 @@ class _Audit:
         is_traced = traced is not None and key and all(scan.keys for scan in traced.scans)
         if traced is not None and is_traced:
             keys = self._choose(node, key, traced)
-            columns = ", ".join(map(identifier, key))
-            some = f"where row({columns}) in (select row({columns}) from audited_keys)"
+            same = " and ".join(
+                f"rows.{column} is not distinct from chosen.{column}"
+                for column in map(identifier, key)
+            )
+            some = f"semi join audited_keys as chosen on {same}"
             narrowed = narrow(
                 sql, key, "audited_keys", views=self.models.views, columns=self._columns
             )
-            should_have = f"select * from ({narrowed}) as computed {some}"
-            has = f"{has} {some}"
+            should_have = f"select * from ({narrowed}) as rows {some}"
+            has = f"{has} as rows {some}"
         listed = ", ".join(map(identifier, self._columns[name_of(node)]))
         self._hold("should_have", f"select {listed} from ({should_have})")
         self._hold("has", f"select {listed} from ({has})")
-        differing = self._differences(key or self._columns[name_of(node)])
+        differing = self._differences(key or list(self._columns[name_of(node)]))
         return ModelAudit(name, keys, not is_traced, len(differing), tuple(differing[:_SHOWN]))
 
     def _choose(self, node: Any, key: Sequence[str], traced: Trace) -> int:

@@ -83,6 +83,7 @@ class Following:
         self._may_rebuild = may_rebuild
         self._answers: dict[str, Answer] = {}
         self._compiled: dict[tuple[str, bool], str] = {}
+        self._traces: dict[str, Trace] = {}
 
     def ask(self, unique_id: str) -> Answer:
         """Return what a model must compute again; the same for all of a command.
@@ -106,10 +107,10 @@ class Following:
         answer = self.ask(unique_id)
         if not answer.touched or answer.touched in sql:
             return sql
+        views = self._views_of(self._manifest.nodes[unique_id])
+        columns = self._columns_in([sql, *views.values()])
         try:
-            return narrow(
-                sql, answer.key, answer.touched, views=self._views, columns=self._columns()
-            )
+            return narrow(sql, answer.key, answer.touched, views=views, columns=columns)
         except PushdownError:
             return sql  # the strategy itself leaves other keys' rows out
 
@@ -296,23 +297,49 @@ class Following:
         return children
 
     def _trace(self, node: Any) -> Trace:
-        sql = self._sql(node, whole=True)
-        return trace(sql, key_of(node.config.to_dict()), views=self._views, columns=self._columns())
+        if node.unique_id not in self._traces:
+            sql, views = self._sql(node, whole=True), self._views_of(node)
+            self._traces[node.unique_id] = trace(
+                sql,
+                key_of(node.config.to_dict()),
+                views=views,
+                columns=self._columns_in([sql, *views.values()]),
+            )
+        return self._traces[node.unique_id]
 
-    @cached_property
-    def _views(self) -> Mapping[Name, str]:
-        return _Views(self)
+    def _views_of(self, node: Any) -> dict[Name, str]:
+        """Return the SQL of the views that a node reads, and that these read."""
+        found: dict[Name, str] = {}
+        waiting, seen = list(node.depends_on_nodes), set()
+        while waiting:
+            parent = self._manifest.nodes.get(unique_id := waiting.pop())
+            if parent is None or unique_id in seen:
+                continue
+            seen.add(unique_id)
+            if _is_view(parent):
+                found[name_of(parent)] = self._sql(parent, whole=False)
+            if _is_view(parent) or parent.config.materialized == "ephemeral":
+                waiting += parent.depends_on_nodes
+        return found
 
-    def _columns(self) -> Mapping[Name, list[str]]:
-        """Return the columns of relations: as they are in the lake, else as models declare."""
+    def _columns_in(self, texts: Sequence[str]) -> dict[Name, Mapping[str, str]]:
+        """Return the columns of the relations that are named in SQL texts.
+
+        As they are in the lake, else as models declare them.
+        """
+        text = " ".join(texts).lower()
         known = {
-            name_of(node): list(node.columns)
+            name_of(node): {name: each.data_type or "" for name, each in node.columns.items()}
             for node in self._manifest.nodes.values()
             if node.resource_type in ("model", "seed", "snapshot") and node.columns
         }
         views = {name_of(node) for node in self._manifest.nodes.values() if _is_view(node)}
         found = {**known, **History(self._cursor).columns()}
-        return {name: columns for name, columns in found.items() if name not in views}
+        return {
+            name: columns
+            for name, columns in found.items()
+            if name not in views and name[-1] in text
+        }
 
     def _sql(self, node: Any, *, whole: bool) -> str:
         """Return a node's compiled SQL; `whole` for that of a full refresh."""
@@ -334,25 +361,6 @@ class Following:
     def _cursor(self) -> Any:
         """Return the cursor of the connection on which this thread builds."""
         return self._adapter.connections.get_thread_connection().handle.cursor()
-
-
-class _Views(Mapping[Name, str]):
-    """The SQL of the project's views by their names, compiled when it is asked for."""
-
-    def __init__(self, following: Following) -> None:
-        self._following = following
-        self._nodes = {
-            name_of(node): node for node in following._manifest.nodes.values() if _is_view(node)
-        }
-
-    def __getitem__(self, name: Name) -> str:
-        return self._following._sql(self._nodes[name], whole=False)
-
-    def __iter__(self) -> Any:
-        return iter(self._nodes)
-
-    def __len__(self) -> int:
-        return len(self._nodes)
 
 
 def _is_view(node: Any) -> bool:

@@ -16,6 +16,21 @@ Name = tuple[str, ...]  # database, schema and identifier, in lower case
 CHANGES = "changes"  # the schema of what models note for others
 SYSTEM = ("_change", "_lake_snapshot")
 _METADATA = "__ducklake_metadata_lake"
+# As the catalogue spells them, and as SQL does.
+_TYPES = {
+    "int8": "tinyint",
+    "int16": "smallint",
+    "int32": "integer",
+    "int64": "bigint",
+    "int128": "hugeint",
+    "uint8": "utinyint",
+    "uint16": "usmallint",
+    "uint32": "uinteger",
+    "uint64": "ubigint",
+    "uint128": "uhugeint",
+    "float32": "float",
+    "float64": "double",
+}
 # Changes of a table after which its rows are the same.
 _SAME_ROWS = ("merge_adjacent", "rewrite_delete", "flushed_inlined", "compacted_table")
 
@@ -61,12 +76,13 @@ class History:
         query = f"select model from {LAKE}.meta.model_state where stale_reason is not null"
         return {model for (model,) in self._rows(query)}
 
-    def columns(self) -> dict[Name, list[str]]:
-        """Return the columns of all tables of the lake, in order."""
-        found: dict[Name, list[str]] = {}
-        for schema, table, column in self._rows(
+    def columns(self) -> dict[Name, dict[str, str]]:
+        """Return the columns of all tables of the lake, in order, with their types."""
+        found: dict[Name, dict[str, str]] = {}
+        for schema, table, column, kind in self._rows(
             f"""
-            select schemas.schema_name, tables.table_name, columns.column_name
+            select
+                schemas.schema_name, tables.table_name, columns.column_name, columns.column_type
             from {_METADATA}.ducklake_column as columns
             inner join {_METADATA}.ducklake_table as tables
                 on columns.table_id = tables.table_id and tables.end_snapshot is null
@@ -76,7 +92,8 @@ class History:
             order by tables.table_id, columns.column_order
             """
         ):
-            found.setdefault((LAKE, schema.lower(), table.lower()), []).append(column)
+            columns = found.setdefault((LAKE, schema.lower(), table.lower()), {})
+            columns[column] = _TYPES.get(kind, kind)
         return found
 
     @staticmethod
