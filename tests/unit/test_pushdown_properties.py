@@ -277,7 +277,8 @@ class Grammar:
             join = f"{source} {kind} {other} using ({', '.join(by)})"
             items = [f"{each} as u{place}" for place, each in enumerate(by)]
             types = {f"u{place}": columns[each] for place, each in enumerate(by)}
-        elif kind == "join" and self.draw(st.booleans()):
+        is_listed = not using and kind == "join" and self.draw(st.booleans())
+        if is_listed:
             join = f"{source}, {other} where {' and '.join(on)}"
         for place, (mine, there) in enumerate(chosen):
             if kind in ("semi join", "anti join"):
@@ -298,8 +299,8 @@ class Grammar:
             items.append(f"{text} as {self.one_of('k', 'x', 'y')}{place}")
             types[items[-1].rsplit(" as ", 1)[1]] = type_name
         where = ""
-        if " where " not in join.rsplit(")", 1)[-1] and self.draw(st.integers(0, 2)) == 0:
-            where = f" where {self.condition(*self.one_of(*sides))}"
+        if self.draw(st.integers(0, 2)) == 0:
+            where = f" {'and' if is_listed else 'where'} {self.condition(*self.one_of(*sides))}"
         return Query(f"select {', '.join(items)} from {join}{where}", types)
 
     def shared(self, depth: int) -> Query:

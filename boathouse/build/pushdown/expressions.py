@@ -75,7 +75,10 @@ _UNITS = frozenset(
     for plural in ("", "s")
 )
 _NOT_CALLED = frozenset(
-    "and as between by case decimal else in interval like not numeric or over then when".split()
+    [
+        *("and", "as", "between", "by", "case", "decimal", "else", "in", "interval", "like"),
+        *("not", "numeric", "or", "over", "then", "when"),
+    ]
 )
 
 

@@ -256,7 +256,7 @@ class Reader:
         if isinstance(inner, exp.Values):
             rows = inner.expressions
             width = len(rows[0].expressions) if rows and isinstance(rows[0], exp.Tuple) else 0
-            columns = tuple([*names, *(f"col{number}" for number in range(len(names), width))])
+            columns = (*names, *(f"col{number}" for number in range(len(names), width)))
             return Source(alias, columns, query=inner, env=env)
         if isinstance(inner, exp.Unnest):
             return Source(alias, tuple(names) or None, query=inner, env=env)
@@ -347,6 +347,10 @@ class Reader:
             return []
         strict = isinstance(condition, exp.EQ)
         return [Fact(left, right, strict, self._is_same_type(scope, left, right))]
+
+    def compares_output(self, scope: Scope, term: Term, query: exp.Expr, env: Env) -> bool:
+        """Return whether a term and the one column of a query are equal only as the same key."""
+        return compares_whole(self._type(scope, term), self.output_type(query, env, 0))
 
     def _compares(self, scope: Scope, left: Term, right: Term) -> bool:
         return compares_whole(self._type(scope, left), self._type(scope, right))
