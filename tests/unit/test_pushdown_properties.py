@@ -312,9 +312,11 @@ class Grammar:
         body = self.one_of(
             f"select * from {name} where {condition} union all select * from {name}",
             f"select l.* from {name} as l join {name} as r on l.{column} = r.{column}",
-            f"select l.* from {name} as l left join (select {column}, count(*) as n from {name} group by all) as r"
+            f"select l.* from {name} as l left join"
+            f" (select {column}, count(*) as n from {name} group by all) as r"
             f" on l.{column} = r.{column}",
-            f"select * from {name} where {column} in (select {column} from {name} where {condition})",
+            f"select * from {name}"
+            f" where {column} in (select {column} from {name} where {condition})",
         )
         return Query(f"with {name} as ({inner.sql}\n) {body}", inner.columns)
 
@@ -339,8 +341,8 @@ class Grammar:
             "", "", f" where {third}.{keys[2]} > 0", f" where {second}.{keys[1]} is not null"
         )
         sql = (
-            f"select {key} as k, {first}.{keys[0]} as x, {second}.{keys[1]} as y, {third}.{keys[2]} as n"
-            f" from {one} {kinds[0]} {two} on {first}.{keys[0]} = {second}.{keys[1]}"
+            f"select {key} as k, {first}.{keys[0]} as x,"
+            f" {second}.{keys[1]} as y, {third}.{keys[2]} as n from {one} {kinds[0]} {two} on {first}.{keys[0]} = {second}.{keys[1]}"
             f" {kinds[1]} {three} on {middle} = {third}.{keys[2]}{where}"
         )
         return Query(sql, {"k": "i", "x": "i", "y": "i", "n": "i"})

@@ -127,6 +127,10 @@ class Reader:
         """Return the SQL of a view, None for what is none."""
         return self._views.get(name)
 
+    def has_column(self, name: str) -> bool:
+        """Return whether any base relation is known to have a column of this name."""
+        return any(name in columns for columns in self._columns.values())
+
     def table(self, node: exp.Table, env: Env) -> Source:
         """Return what a name after `from` stands for."""
         parts = [part for part in node.parts if isinstance(part, exp.Identifier)]
