@@ -1,4 +1,4 @@
-"""The incremental models of the project, as dbt compiles them: which keys of what they read hold."""
+"""The incremental models of the project, as dbt compiles them: what they may be narrowed by."""
 
 from typing import Any
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from boathouse.build.pushdown.expressions import Unproven, own_nodes
+from boathouse.build.pushdown.expressions import Unproven, called, own_nodes
 from boathouse.build.pushdown.reading import QUERIES, read
 from boathouse.build.pushdown.sources import (
     OUTER,
@@ -177,11 +177,10 @@ class Reader:
             "generate_series",
         )
         if not made:
-            name = (
-                node.this.name if isinstance(node.this, exp.Anonymous) else node.this.key
-            ).lower()
+            name = called(env.text, node.this) or node.this.name or node.this.key
             reason = f"{name}() is a table function, whose rows may change without notice"
-            return Source(alias, tuple(names) or None, query=node, env=env, refused=reason)
+            shown = tuple(names) or None
+            return Source(alias, shown, query=node, env=env, refused=reason, function=name.lower())
         return Source(alias, tuple(names) or None, query=node, env=env)
 
     def _derived(

@@ -47,6 +47,7 @@ class Source:
     env: Env | None = None
     refused: str = ""  # why nothing in it can have keys
     node: exp.Expr | None = None
+    function: str = ""  # a table function's name
     inner: tuple[str | None, ...] = ()  # the query's own names, where an alias gives others
 
 

@@ -486,11 +486,11 @@ class Tracer:
     def _refuse_named(self, source: Source, env: Env, reason: str) -> None:
         if source.relation:
             self.found.append(Found(source.place, source.relation, None, source.refused or reason))
+        elif source.function:
+            place = (*env.place, -1)
+            self.found.append(Found(place, (source.function,), None, source.refused))
         elif isinstance(source.query, exp.Table):
-            if source.refused:
-                name = source.query.this
-                spelled = name.name if isinstance(name, exp.Anonymous) else name.key
-                self.found.append(Found((*env.place, -1), (spelled.lower(),), None, source.refused))
+            return
         elif source.query is not None and source.env is not None:
             self.refuse(source.query, source.env, source.refused or reason)
 
