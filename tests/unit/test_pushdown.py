@@ -97,6 +97,9 @@ def test_groups_that_contain_the_key_are_kept_or_left_out_whole(clause: str) -> 
         "select customer_id, count(*) as n from visits group by rollup (customer_id)",
         "select customer_id, count(*) as n from visits group by cube (customer_id, page)",
         "select customer_id from visits group by grouping sets ((customer_id), ())",
+        "select 1 as customer_id, count(*) as n from visits group by rollup (1)",
+        "select 1 as customer_id, page, count(*) as n from visits group by page, cube (1)",
+        "select 1 as customer_id from visits group by grouping sets ((1), ())",
     ],
 )
 def test_groups_across_keys_do_not_pass(sql: str) -> None:
