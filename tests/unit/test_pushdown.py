@@ -45,6 +45,7 @@ def reasons(sql: str, *key: str) -> list[str]:
         ("select upper(city) as k from customers", "k", 'upper("city")'),
         ("select cast(page as date) as k from visits", "k", 'try(cast("page" as date))'),
         ("select at::date as k from visits", "k", 'try(cast("at" as date))'),
+        ("select cast(page as timestamp) as k from visits", "k", 'try(cast("page" as timestamp))'),
         (
             "select date_trunc('day', v.at) as k from visits as v",
             "k",
@@ -402,7 +403,11 @@ def test_a_relation_without_known_columns_passes_what_is_certain() -> None:
         ('"customer_id"',),
     ]
     assert keys("select k from temporary join other on true", "k") == [None, None]
+    assert keys("select upper(k) as k from temporary", "k") == [('upper("k")',)]
+    assert keys("select v as k, k as v from temporary where k > 1", "k") == [None]
     assert keys("select *, 1 as k from temporary", "k") == [None]
+    joined = "with t as (select * from temporary), u as (select id as k, x from other) "
+    assert keys(joined + "select t.k from t join u on t.k = u.k", "k") == [('"k"',), ('"id"',)]
     assert keys("select * from temporary union all select customer_id from visits", "k") == [
         None,
         None,

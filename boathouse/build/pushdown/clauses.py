@@ -16,6 +16,7 @@ _OWN_SYNTAX = (
     *(exp.Cast, exp.TryCast, exp.Case, exp.If, exp.And, exp.Or, exp.Extract, exp.Trim),
     *(exp.Substring, exp.JSONExtract, exp.JSONExtractScalar, exp.Exists, exp.CurrentDate),
     *(exp.CurrentTime, exp.CurrentTimestamp, exp.Localtime, exp.Localtimestamp, exp.Array),
+    *(exp.Ceil, exp.Chr, exp.Floor, exp.JSONObject, exp.Map, exp.Overlay, exp.StrPosition),
     *(exp.Struct, exp.Unnest, exp.Explode, exp.AggFunc, exp.Columns, exp.RegexpLike),
 )
 _OWN_NAMES = frozenset(["age", "error", "columns", "any", "all", "some", "exists"])

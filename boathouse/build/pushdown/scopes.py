@@ -376,11 +376,23 @@ class Reader:
         if source.relation:
             types = self._types.get(source.relation)
             return UNTOLD if types is None else types.get(self.own_name(source, ref.column))
-        if source.env is None or source.query is None or source.columns is None:
+        if source.env is None or source.query is None:
             return None
+        if source.columns is None:
+            return self._open_type(source.query, source.env, ref.column)
         if not isinstance(source.query, QUERIES) or ref.column not in source.columns:
             return None
         return self.output_type(source.query, source.env, source.columns.index(ref.column))
+
+    def _open_type(self, query: exp.Expr, env: Env, column: str) -> str | None:
+        """Return the type of a column that comes through a star over unknown columns."""
+        inside = self.inside(query, env)
+        if isinstance(query, exp.Subquery):
+            return self._open_type(query.this, inside, column)
+        opened = self.outputs(query, env).open_source
+        if opened is None or not isinstance(query, exp.Select):
+            return None
+        return self.column_type(self.scope(query, inside), Ref(opened, column))
 
     def own_name(self, source: Source, column: str) -> str:
         """Return a base relation's own name of a column that an alias may give another."""
