@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from boathouse.build.pushdown.expressions import Unproven
 from boathouse.build.pushdown.narrowing import narrowed
-from boathouse.build.pushdown.reading import PushdownError, read, volatile_in
+from boathouse.build.pushdown.reading import PushdownError, read, reads_rowid, volatile_in
 from boathouse.build.pushdown.scopes import Outputs, Reader
 from boathouse.build.pushdown.sources import Env
 from boathouse.build.pushdown.terms import refs
@@ -83,7 +83,10 @@ def trace(
         PushdownError: the SQL cannot be read, or a column of the key is not in its output.
     """
     found, outputs, reader = _found(sql, key, views, columns)
-    volatile = next((each for each in map(volatile_in, [sql, *reader.texts]) if each), None)
+    texts = [sql, *reader.texts]
+    volatile = next((each for each in map(volatile_in, texts) if each), None)
+    if volatile is None and not reader.has_column("rowid") and any(map(reads_rowid, texts)):
+        volatile = "rowid"
     scans = tuple(
         Scan(
             each.relation,

@@ -59,6 +59,7 @@ _TYPES = {
     "DATE": "DATE",
     "TIME": "TIME",
     "TIMESTAMP": "TIMESTAMP",
+    "TIMESTAMPNTZ": "TIMESTAMP",
     "TIMESTAMPTZ": "TIMESTAMPTZ",
     "VARCHAR": "VARCHAR",
     "TEXT": "VARCHAR",
@@ -75,7 +76,10 @@ _UNITS = frozenset(
     for plural in ("", "s")
 )
 _NOT_CALLED = frozenset(
-    "and as between by case decimal else in interval like not numeric or over then when".split()
+    [
+        *("and", "as", "between", "by", "case", "decimal", "else", "in", "interval", "like"),
+        *("not", "numeric", "or", "over", "then", "when"),
+    ]
 )
 
 

@@ -89,6 +89,12 @@ def volatile_in(sql: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=512)
+def reads_rowid(sql: str) -> bool:
+    """Return whether a query names the place of a row, which changes when files are compacted."""
+    return any(each.name.lower() == "rowid" for each in read(sql).query.find_all(exp.Column))
+
+
 _BARE = frozenset(
     getattr(TokenType, name)
     for name in (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from boathouse.build.pushdown.expressions import Unproven, own_nodes
+from boathouse.build.pushdown.expressions import Unproven, called, own_nodes
 from boathouse.build.pushdown.reading import QUERIES, read
 from boathouse.build.pushdown.sources import (
     OUTER,
@@ -127,6 +127,10 @@ class Reader:
         """Return the SQL of a view, None for what is none."""
         return self._views.get(name)
 
+    def has_column(self, name: str) -> bool:
+        """Return whether any base relation is known to have a column of this name."""
+        return any(name in columns for columns in self._columns.values())
+
     def table(self, node: exp.Table, env: Env) -> Source:
         """Return what a name after `from` stands for."""
         parts = [part for part in node.parts if isinstance(part, exp.Identifier)]
@@ -173,11 +177,10 @@ class Reader:
             "generate_series",
         )
         if not made:
-            name = (
-                node.this.name if isinstance(node.this, exp.Anonymous) else node.this.key
-            ).lower()
+            name = called(env.text, node.this) or node.this.name or node.this.key
             reason = f"{name}() is a table function, whose rows may change without notice"
-            return Source(alias, tuple(names) or None, query=node, env=env, refused=reason)
+            shown = tuple(names) or None
+            return Source(alias, shown, query=node, env=env, refused=reason, function=name.lower())
         return Source(alias, tuple(names) or None, query=node, env=env)
 
     def _derived(
@@ -256,7 +259,7 @@ class Reader:
         if isinstance(inner, exp.Values):
             rows = inner.expressions
             width = len(rows[0].expressions) if rows and isinstance(rows[0], exp.Tuple) else 0
-            columns = tuple([*names, *(f"col{number}" for number in range(len(names), width))])
+            columns = (*names, *(f"col{number}" for number in range(len(names), width)))
             return Source(alias, columns, query=inner, env=env)
         if isinstance(inner, exp.Unnest):
             return Source(alias, tuple(names) or None, query=inner, env=env)
@@ -348,6 +351,10 @@ class Reader:
         strict = isinstance(condition, exp.EQ)
         return [Fact(left, right, strict, self._is_same_type(scope, left, right))]
 
+    def compares_output(self, scope: Scope, term: Term, query: exp.Expr, env: Env) -> bool:
+        """Return whether a term and the one column of a query are equal only as the same key."""
+        return compares_whole(self._type(scope, term), self.output_type(query, env, 0))
+
     def _compares(self, scope: Scope, left: Term, right: Term) -> bool:
         return compares_whole(self._type(scope, left), self._type(scope, right))
 
@@ -369,11 +376,23 @@ class Reader:
         if source.relation:
             types = self._types.get(source.relation)
             return UNTOLD if types is None else types.get(self.own_name(source, ref.column))
-        if source.env is None or source.query is None or source.columns is None:
+        if source.env is None or source.query is None:
             return None
+        if source.columns is None:
+            return self._open_type(source.query, source.env, ref.column)
         if not isinstance(source.query, QUERIES) or ref.column not in source.columns:
             return None
         return self.output_type(source.query, source.env, source.columns.index(ref.column))
+
+    def _open_type(self, query: exp.Expr, env: Env, column: str) -> str | None:
+        """Return the type of a column that comes through a star over unknown columns."""
+        inside = self.inside(query, env)
+        if isinstance(query, exp.Subquery):
+            return self._open_type(query.this, inside, column)
+        opened = self.outputs(query, env).open_source
+        if opened is None or not isinstance(query, exp.Select):
+            return None
+        return self.column_type(self.scope(query, inside), Ref(opened, column))
 
     def own_name(self, source: Source, column: str) -> str:
         """Return a base relation's own name of a column that an alias may give another."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from boathouse.build.pushdown.expressions import Unproven, built
+from boathouse.build.pushdown.expressions import Unproven, built, own_nodes
 from boathouse.build.pushdown.reading import Text
 from boathouse.build.pushdown.terms import Call, Ref, Term
 
@@ -47,6 +47,7 @@ class Source:
     env: Env | None = None
     refused: str = ""  # why nothing in it can have keys
     node: exp.Expr | None = None
+    function: str = ""  # a table function's name
     inner: tuple[str | None, ...] = ()  # the query's own names, where an alias gives others
 
 
@@ -153,6 +154,8 @@ class Scope:
             return Ref(found[0], name)
         open_ones = [n for n, source in self.seen() if source.columns is None]
         alias = self.aliases.get(name) if aliases else None
+        if alias is not None and _names_itself(alias, name):
+            alias = None  # it means a column: an alias cannot be made of itself
         if len(found) > 1 or len(open_ones) > 1 or (open_ones and (alias or self.outer)):
             raise Unproven(f"is computed from {name}, which could be of several relations")
         if open_ones:
@@ -167,6 +170,11 @@ class Scope:
             term = self.outer._by_name(name, aliases=False)
             return outer_term(term)
         raise Unproven(f"is computed from {name}, which no relation here is known to have")
+
+
+def _names_itself(alias: exp.Expr, name: str) -> bool:
+    columns = (each for each in own_nodes(alias) if isinstance(each, exp.Column))
+    return any(len(each.parts) == 1 and each.name.lower() == name for each in columns)
 
 
 def outer_term(term: Term) -> Term:

@@ -6,15 +6,16 @@ not known to let this through does not.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
 
-from boathouse.build.pushdown import functions
+from boathouse.build.pushdown.checks import check
+from boathouse.build.pushdown.clauses import subqueries
 from boathouse.build.pushdown.equalities import Equalities, without
-from boathouse.build.pushdown.expressions import Unproven, called, own_nodes, window_name
-from boathouse.build.pushdown.reading import QUERIES, Text
+from boathouse.build.pushdown.expressions import Unproven
+from boathouse.build.pushdown.reading import QUERIES
 from boathouse.build.pushdown.scopes import Outputs, Reader, conjuncts, extra
 from boathouse.build.pushdown.sources import (
     OUTPUT,
@@ -34,8 +35,8 @@ from boathouse.build.pushdown.terms import (
     Call,
     Ref,
     Term,
+    compares_whole,
     constant,
-    is_function_of,
     is_same_type,
     refs,
     safe_sql,
@@ -43,8 +44,10 @@ from boathouse.build.pushdown.terms import (
 )
 
 _SELECT_PARTS = frozenset(
-    ["expressions", "from_", "joins", "where", "group", "having", "qualify", "windows", "order"]
-    + ["distinct", "with_"]
+    [
+        *("expressions", "from_", "joins", "where", "group", "having", "qualify", "windows"),
+        *("order", "distinct", "with_"),
+    ]
 )
 _SET_PARTS = frozenset(["this", "expression", "distinct", "by_name", "with_", "order"])
 _SUBQUERY_PARTS = frozenset(["this", "alias", "with_", "joins"])
@@ -145,6 +148,11 @@ class Tracer:
                     raise Unproven(
                         "is computed after a union of columns that are not known to be of one type"
                     )
+        elif isinstance(term, Ref) and not by_name:
+            place = int(term.column.removeprefix("#"))
+            types = [self._reader.output_type(side, env, place) for side in sides]
+            if None not in types and not compares_whole(*types):
+                raise Unproven(f"is made one of columns of types {types[0]} and {types[1]}")
         return substitute(term, of_side)
 
     # Selects
@@ -157,25 +165,21 @@ class Tracer:
         scope = self._reader.scope(select, env)
         outputs = self._reader.outputs(select, env)
         where = self._where(select, scope)
+        facts = [*where, *_lasting(scope.tree)]
         try:
             terms = [
                 self._of_sources(name, term, outputs, scope)
                 for name, term in zip(self._key, key, strict=True)
             ]
-            _check_functions(select, env.text)
-            facts = [*where, *_lasting(scope.tree)]
-            self._check_windows(select, scope, terms, Equalities(facts))
-            self._check_groups(select, scope, terms)
-            self._check_outer_aggregates(select, env, scope)
+            named = list(zip(self._key, terms, strict=True))
+            check(select, env, scope, named, Equalities(facts), self._reader)
         except Unproven as why:
             self._refuse_select(select, env, str(why))
             return
         if scope.tree is not None:
             self._descend(scope, env, scope.tree, terms, where, self._not_null(select, scope))
-        for subquery, is_where in self._subqueries(select):
-            self._push_subquery(
-                subquery, env, scope, terms, [*where, *_lasting(scope.tree)], is_where
-            )
+        for subquery, clause in subqueries(select):
+            self._push_subquery(subquery, clause, env, scope, terms, facts)
 
     def _of_sources(self, name: str, term: Term, outputs: Outputs, scope: Scope) -> Term:
         """Return a key over a select's output as a term over its sources."""
@@ -224,91 +228,6 @@ class Tracer:
                         found.add(term)
         return found
 
-    def _check_windows(
-        self, select: exp.Expr, scope: Scope, key: Sequence[Term], equal: Equalities
-    ) -> None:
-        named = {each.name.lower(): each for each in select.args.get("windows") or ()}
-        for node in _clause_nodes(select):
-            if not isinstance(node, exp.Window) or isinstance(node.this, exp.Identifier):
-                continue
-            by = _partition(node, named)
-            terms = _built_all(by, scope)
-            for name, term in zip(self._key, key, strict=True):
-                if not any(is_function_of(each, terms) for each in (term, *equal.equal_to(term))):
-                    shown = ", ".join(_short(each) for each in by) or "nothing"
-                    function = window_name(scope.text, node)
-                    raise Unproven(
-                        f"it is ranked or summed up by {function} per {shown} before {name} is chosen"
-                    )
-
-    def _check_groups(self, select: exp.Expr, scope: Scope, key: Sequence[Term]) -> None:
-        distinct = select.args.get("distinct")
-        if distinct is not None and distinct.args.get("on") is not None:
-            on = distinct.args["on"]
-            given = list(on.expressions) if isinstance(on, exp.Tuple) else [on]
-            terms = set()
-            for each in given:
-                term = _built_all([each], scope)
-                if (
-                    isinstance(each, exp.Column)
-                    and not each.table
-                    and each.name.lower() in scope.aliases
-                ):
-                    # Here, unlike elsewhere, DuckDB prefers the alias.
-                    term &= _built_all([scope.aliases[each.name.lower()]], scope)
-                terms |= term
-            self._check_each(key, terms, "one row is kept per", given)
-        group = select.args.get("group")
-        aggregate = next(
-            (node for node in _clause_nodes(select) if _is_aggregate(node, scope.text)), None
-        )
-        if group is None and aggregate is None and select.args.get("having") is None:
-            return
-        by = [] if group is None else self._grouped_by(select, group, scope)
-        self._check_each(key, _built_all(by, scope), "it is grouped by", by)
-
-    def _check_each(
-        self, key: Sequence[Term], given: set[Term], what: str, shown: Sequence[exp.Expr]
-    ) -> None:
-        for name, term in zip(self._key, key, strict=True):
-            if not is_function_of(term, given):
-                groups = ", ".join(_short(each) for each in shown) or "nothing"
-                raise Unproven(f"{what} {groups}, not by {name}")
-
-    @staticmethod
-    def _grouped_by(select: exp.Expr, group: exp.Expr, scope: Scope) -> list[exp.Expr]:
-        odd = extra(group, frozenset(["expressions", "all"]))
-        if odd:
-            raise Unproven(f"it is grouped in several ways at once ({odd.replace('_', ' ')})")
-        if group.args.get("all"):
-            given = [item for item in select.expressions if not _has_aggregate(item, scope.text)]
-        else:
-            given = list(group.expressions)
-        by: list[exp.Expr] = []
-        for each in given:
-            if isinstance(each, exp.Literal) and not each.is_string and not group.args.get("all"):
-                place = int(each.this) - 1 if each.this.isdigit() else -1
-                is_plain = not any(item.find(exp.Star) for item in select.expressions[: place + 1])
-                if not 0 <= place < len(select.expressions) or not is_plain:
-                    raise Unproven("it is grouped by a column's number that is not understood")
-                by.append(select.expressions[place])
-            elif each.find(exp.Star, exp.Tuple, exp.Columns):
-                raise Unproven("it is grouped by columns that are not listed one by one")
-            else:
-                by.append(each)
-        return by
-
-    def _check_outer_aggregates(self, select: exp.Expr, env: Env, scope: Scope) -> None:
-        """Refuse an aggregate in a subquery over columns of the rows around it: it makes one of all."""
-        for subquery, is_where in self._subqueries(select):
-            for node in () if is_where else subquery.walk():
-                if not _is_aggregate(node, env.text):
-                    continue
-                columns = list(node.find_all(exp.Column))
-                own = node.find_ancestor(exp.Select)
-                if columns and (own is None or not any(_is_own(each, own) for each in columns)):
-                    raise Unproven("an aggregate in a subquery may be one over the rows around it")
-
     # Joins
 
     def _descend(
@@ -342,7 +261,7 @@ class Tracer:
             for side in (left, right):
                 terms = self._translated(key, side, Equalities(facts))
                 if terms is None:
-                    self._refuse_tree(scope, env, side, self._untied(scope, side, key))
+                    self._refuse_tree(scope, env, side, self._untied(side, key))
                 else:
                     self._descend(scope, env, side, terms, facts, matched)
         elif kind == "full":
@@ -382,7 +301,7 @@ class Tracer:
         self._descend(scope, env, kept, terms, above, not_null)
         other = self._translated(terms, optional, Equalities(beside))
         if other is None:
-            self._refuse_tree(scope, env, optional, self._untied(scope, optional, terms))
+            self._refuse_tree(scope, env, optional, self._untied(optional, terms))
         else:
             self._descend(scope, env, optional, other, beside, _strict(on))
 
@@ -415,7 +334,7 @@ class Tracer:
             found.append(mine)
         return found
 
-    def _untied(self, scope: Scope, side: Tree, key: Sequence[Term]) -> str:
+    def _untied(self, side: Tree, key: Sequence[Term]) -> str:
         inside = members(side)
         missing = [
             name
@@ -469,31 +388,88 @@ class Tracer:
 
     # Subqueries in expressions
 
-    @staticmethod
-    def _subqueries(select: exp.Expr) -> Iterable[tuple[exp.Expr, bool]]:
-        """Return the subqueries in a select's expressions, and whether each is in its `where`."""
-        where = select.args.get("where")
-        for clause in _clauses(select):
-            for node in own_nodes(clause):
-                if isinstance(node, QUERIES):
-                    yield node, clause is where
-        for join in _joins(select):
-            for node in own_nodes(join.args.get("on")):
-                if isinstance(node, QUERIES):
-                    yield node, True
-
     def _push_subquery(
         self,
         subquery: exp.Expr,
+        clause: str,
         env: Env,
         scope: Scope,
         key: Sequence[Term],
         facts: Sequence[Fact],
-        is_where: bool,  # noqa: ARG002
     ) -> None:
-        del scope, key, facts
-        reason = f"it is read in a subquery that is not known to be tied to {self._shown}"
-        self.refuse(subquery, env, reason)
+        """Follow the key into a subquery whose outcome, for a row, hangs on rows with its key."""
+        terms = self._chosen_among(subquery, clause, env, scope, key, Equalities(facts))
+        if terms is not None:
+            self.push(subquery, env, terms)
+        elif clause == "on" or not self._push_correlated(subquery, env, scope, key):
+            reason = f"it is read in a subquery that no equality ties to {self._shown}"
+            self.refuse(subquery, env, reason)
+
+    def _chosen_among(
+        self,
+        subquery: exp.Expr,
+        clause: str,
+        env: Env,
+        scope: Scope,
+        key: Sequence[Term],
+        equal: Equalities,
+    ) -> list[Term] | None:
+        """Return the key over the output of the subquery of `x in (…)`, x being the key.
+
+        Only where the condition lets a row through or does not: elsewhere, it also makes a
+        difference whether there is any row or any null among the others.
+        """
+        node = subquery.parent
+        if (
+            clause != "where"
+            or not isinstance(node, exp.In)
+            or node.args.get("query") is not subquery
+        ):
+            return None
+        above = node.parent
+        while isinstance(above, exp.And | exp.Or | exp.Paren):
+            above = above.parent
+        if not isinstance(above, exp.Where) or self._reader.outputs(subquery, env).width != 1:
+            return None
+        try:
+            given = scope.build(node.this)
+        except Unproven:
+            return None
+        if not self._reader.compares_output(scope, given, subquery, env):
+            return None
+        output = Ref(OUTPUT, "#0")
+        terms = [
+            output if equal.is_equal(term, given) else None if refs(term) else term for term in key
+        ]
+        return None if None in terms else [term for term in terms if term is not None]
+
+    def _push_correlated(
+        self, subquery: exp.Expr, env: Env, scope: Scope, key: Sequence[Term]
+    ) -> bool:
+        """Follow the key into a subquery of which only rows equal to the outer key are read.
+
+        What it makes of these rows, be it one of them or their number, then hangs on no others.
+        """
+        query = subquery
+        while isinstance(query, exp.Subquery) and not extra(query, _SUBQUERY_PARTS):
+            env = self._reader.inside(query, env)
+            query = query.this
+        if not isinstance(query, exp.Select) or extra(query, _SELECT_PARTS | {"limit", "offset"}):
+            return False
+        env = self._reader.inside(query, env)
+        inner = self._reader.scope(query, env, outer=scope)
+        if inner.tree is None:
+            return False
+        where = self._where(query, inner)
+        equal = Equalities([*where, *_lasting(inner.tree)])
+        terms = self._translated([outer_term(term) for term in key], inner.tree, equal)
+        if terms is None:
+            return False
+        self._descend(inner, env, inner.tree, terms, where, self._not_null(query, inner))
+        for each, _ in subqueries(query):
+            reason = f"it is read in a subquery that no equality ties to {self._shown}"
+            self.refuse(each, env, reason)
+        return True
 
     # Refusals
 
@@ -510,11 +486,11 @@ class Tracer:
     def _refuse_named(self, source: Source, env: Env, reason: str) -> None:
         if source.relation:
             self.found.append(Found(source.place, source.relation, None, source.refused or reason))
+        elif source.function:
+            place = (*env.place, -1)
+            self.found.append(Found(place, (source.function,), None, source.refused))
         elif isinstance(source.query, exp.Table):
-            if source.refused:
-                name = source.query.this
-                spelled = name.name if isinstance(name, exp.Anonymous) else name.key
-                self.found.append(Found((*env.place, -1), (spelled.lower(),), None, source.refused))
+            return
         elif source.query is not None and source.env is not None:
             self.refuse(source.query, source.env, source.refused or reason)
 
@@ -545,125 +521,6 @@ def _of_output(ref: Ref, source: Source, outputs: Outputs) -> Term:
 
 def _with_clause(name: str) -> str:
     return f"it is read by a query with {_CLAUSES.get(name, name.strip('_').replace('_', ' '))}"
-
-
-def _joins(select: exp.Expr) -> Iterable[exp.Expr]:
-    """Return the joins of a select, also those in parentheses, but none of another query."""
-    source = select.args.get("from_")
-    pending = [select] if source is None else [select, source.this]
-    while pending:
-        holder = pending.pop()
-        joins = holder.args.get("joins") or ()
-        yield from joins
-        pending += [join.this for join in joins]
-        if isinstance(holder, exp.Subquery) and isinstance(holder.this, exp.Table):
-            pending += [] if holder.args.get("alias") else [holder.this]
-
-
-def _clauses(select: exp.Expr) -> list[exp.Expr]:
-    given: list[exp.Expr] = []
-    for name in (
-        "expressions",
-        "where",
-        "group",
-        "having",
-        "qualify",
-        "windows",
-        "order",
-        "distinct",
-    ):
-        value = select.args.get(name)
-        given += value if isinstance(value, list) else [value] if value is not None else []
-    return [each for each in given if isinstance(each, exp.Expr)]
-
-
-def _clause_nodes(select: exp.Expr) -> Iterable[exp.Expr]:
-    for clause in _clauses(select):
-        for node in own_nodes(clause):
-            if not isinstance(node, QUERIES):
-                yield node
-
-
-def _peeled(window: exp.Expr) -> exp.Expr:
-    inner: exp.Expr = window.this
-    while isinstance(inner, exp.Filter | exp.IgnoreNulls | exp.RespectNulls | exp.WithinGroup):
-        inner = inner.this
-    return inner
-
-
-def _is_aggregate(node: exp.Expr, text: Text) -> bool:
-    """Return whether a node makes one value of many rows, other than over a window."""
-    if not isinstance(node, exp.AggFunc) and called(text, node) not in functions.AGGREGATES:
-        return False
-    above = node.parent
-    while isinstance(above, exp.Filter | exp.IgnoreNulls | exp.RespectNulls | exp.WithinGroup):
-        above = above.parent
-    return not (isinstance(above, exp.Window) and _peeled(above) is node)
-
-
-def _has_aggregate(item: exp.Expr, text: Text) -> bool:
-    return any(_is_aggregate(node, text) for node in own_nodes(item))
-
-
-_OWN_SYNTAX = (
-    *(exp.Cast, exp.TryCast, exp.Case, exp.If, exp.And, exp.Or, exp.Extract, exp.Trim),
-    *(exp.Substring, exp.JSONExtract, exp.JSONExtractScalar, exp.Exists, exp.CurrentDate),
-    *(exp.CurrentTime, exp.CurrentTimestamp, exp.Localtime, exp.Localtimestamp, exp.Array),
-    *(exp.Struct, exp.Unnest, exp.Explode, exp.AggFunc, exp.Columns, exp.RegexpLike),
-)
-
-
-def _check_functions(select: exp.Expr, text: Text) -> None:
-    """Refuse a select that calls what may be a macro: its body could look at any row."""
-    for node in _clause_nodes(select):
-        name = called(text, node)
-        if name is None:
-            if isinstance(node, exp.Func) and not isinstance(node, _OWN_SYNTAX):
-                raise Unproven(f"its query uses {node.key}, which is not understood")
-        elif not (
-            name in functions.SCALARS
-            or name in functions.AGGREGATES
-            or name in functions.VOLATILE
-            or name in functions.MULTIPLYING
-            or name in ("age", "error", "columns", "any", "all", "some", "exists")
-        ):
-            raise Unproven(f"its query calls {name}(), which is not a known function of DuckDB")
-
-
-def _partition(window: exp.Expr, named: Mapping[str, exp.Expr]) -> list[exp.Expr]:
-    by = list(window.args.get("partition_by") or ())
-    base = window.args.get("alias")
-    if base is not None and base.name.lower() in named:
-        by += _partition(
-            named[base.name.lower()], {k: v for k, v in named.items() if v is not window}
-        )
-    return by
-
-
-def _built_all(nodes: Iterable[exp.Expr], scope: Scope) -> set[Term]:
-    """Return the terms of those that can be understood."""
-    terms: set[Term] = set()
-    for node in nodes:
-        try:
-            terms.add(scope.build(node))
-        except Unproven:
-            continue
-    return terms
-
-
-def _short(node: exp.Expr) -> str:
-    if isinstance(node, exp.Column | exp.Alias):
-        return node.output_name.lower()
-    shown = " ".join(node.sql(dialect="duckdb").split())
-    return shown if len(shown) <= 40 else f"{shown[:39]}…"
-
-
-def _is_own(column: exp.Expr, select: exp.Expr) -> bool:
-    """Return whether a column is surely one of what the select itself reads."""
-    source = select.args.get("from_")
-    named = [] if source is None else [source.this, *(each.this for each in _joins(select))]
-    table = column.text("table").lower()
-    return bool(table) and table in {each.alias_or_name.lower() for each in named}
 
 
 def _lasting(tree: Tree | None) -> list[Fact]:
@@ -712,6 +569,3 @@ def without_missing(found: list[Found], expected: list[Found], reason: str) -> l
 def keys_sql(found: Found) -> tuple[str, ...] | None:
     """Return the keys as SQL over the relation's own columns."""
     return None if found.keys is None else tuple(safe_sql(term) for term in found.keys)
-
-
-_unused: Callable[..., object] = outer_term
