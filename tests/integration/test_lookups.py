@@ -191,6 +191,29 @@ def test_two_marts_may_have_look_ups_of_one_name(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_look_ups_of_an_earlier_version_are_read_and_then_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    earlier = (
+        '{"by": "player", "columns": ["country"], "key": ["session"], "mart": "s", '
+        '"name": "completed", "newest": "ended_at", "where": "is_completed"}'
+    )
+    with closing(sqlite3.connect(path)) as con, con:
+        con.execute("create table lookups (name text primary key, definition text)")
+        con.execute("insert into lookups values ('completed', ?)", [earlier])
+        con.execute("create table completed (player, ended_at, session, country)")
+        con.execute("insert into completed values ('p', 1, 'a', 'PK')")
+    reader = Reader(path)
+    assert reader.newest("s", "completed", "p", 9) == [("p", 1, "a", "PK")]
+    reader.close()
+    with duckdb.connect() as con:
+        fill(con, "s", [("b", "p", START, "PK", True)])
+        writer = Writer(path, [LOOKUP])
+        writer.stay(con, "s", "s")
+        writer.close()
+    assert [row[2] for row in stored(path)] == ["b"]
+    assert lookups.definitions(path) == {"s.completed": LOOKUP.definition}
+
+
 @pytest.mark.parametrize("where", ["is_finished", "1 = )", "cast(country as integer) = 1"])
 def test_condition_that_cannot_be_asked_is_an_error_that_names_the_look_up(
     tmp_path: Path, where: str
