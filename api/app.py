@@ -19,8 +19,8 @@ from api.access import OPEN_PATHS, Access
 from api.observe import Metrics, Observed
 from api.problems import ProblemError
 from api.release import Mart, Releases, Served
+from api.routes import by_key, purchases, sessions, system
 from api.routes import marts as mart_routes
-from api.routes import purchases, sessions, system
 from api.service import HEADERS, Service
 from boathouse import __version__
 from boathouse.api_keys import KeyRing
@@ -155,6 +155,7 @@ def _build(service: Service, marts: dict[str, Mart], needs_key: bool) -> FastAPI
     app.include_router(system.router(service))
     app.include_router(sessions.router(service))
     app.include_router(purchases.router(service, marts))
+    app.include_router(by_key.router(service, marts))  # before the rows, whose keys may have `/`
     app.include_router(mart_routes.router(service, marts))
     app.openapi = lambda: _description(app, needs_key)  # type: ignore[method-assign]
     return app

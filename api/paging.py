@@ -31,7 +31,8 @@ class Cursor:
 
 def question(endpoint: str, asked: Mapping[str, Any]) -> str:
     """Return a digest that is equal for equal questions to one endpoint."""
-    text = orjson.dumps([endpoint, asked], default=str, option=orjson.OPT_SORT_KEYS)
+    known = {name: str(each) if _is_wide(each) else each for name, each in asked.items()}
+    text = orjson.dumps([endpoint, known], default=str, option=orjson.OPT_SORT_KEYS)
     return blake2b(text, digest_size=9).hexdigest()
 
 
@@ -67,6 +68,12 @@ def decode(text: str, asked: str, places: Sequence[type | tuple[type, ...]]) -> 
             "This cursor belongs to another question: endpoint and filters must stay as they were "
             "on the first page.",
         )
-    if len(place) != len(places) or not all(map(isinstance, place, places)):
+    is_sane = all(map(isinstance, place, places)) and not any(map(_is_wide, place))
+    if len(place) != len(places) or not is_sane:
         raise ProblemError(400, "This cursor has been changed. Ask again without `cursor`.")
     return Cursor(release_id, mark, of, place)
+
+
+def _is_wide(value: Any) -> bool:
+    """Return whether something is a number that does not fit into 64 bits."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63

@@ -1,15 +1,18 @@
 """Typed parameters, as pydantic and the OpenAPI description know them."""
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from api.paging import MAX_LENGTH
 from api.release import Column, Mart
+from boathouse.release.lookups import Lookup
+from boathouse.release.lookups.values import FLOATS, TIMES, WHOLE, is_decimal
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
@@ -39,7 +42,7 @@ def _storable(value: str) -> str:
     return value
 
 
-_INTEGER = _written_as(r"-?[0-9]{1,20}", "a whole number")
+_INTEGER = _written_as(r"-?[0-9]{1,38}", "a whole number")
 _DECIMAL = _written_as(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?", "a number")
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 Text = Annotated[str, Field(max_length=LONGEST), AfterValidator(_storable)]
@@ -55,22 +58,42 @@ Truth = Annotated[bool, _written_as("true|false", "true or false")]
 Limit = Annotated[int, _INTEGER, Field(ge=1, le=MAX_LIMIT)]
 CursorText = Annotated[str, Field(max_length=MAX_LENGTH)]
 
+_Clock = Annotated[
+    time,
+    _written_as(r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?", "a time of day such as 12:00:00"),
+]
+_Uuid = Annotated[
+    UUID, _written_as(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "a UUID with dashes")
+]
+
+
+def _whole(lowest: int, highest: int) -> tuple[Any, Any]:
+    return Annotated[int, _INTEGER, Field(ge=lowest, le=highest)], 12
+
+
+_FLOAT = (Annotated[float, _DECIMAL, Field(allow_inf_nan=False)], 1.5)
+_MOMENT = (Moment, "2026-03-10T12:00:00Z")
 _TYPES: dict[str, tuple[Any, Any]] = {  # DuckDB's name → the type and an example
-    "BIGINT": (Annotated[int, _INTEGER, Field(ge=-(2**63), le=2**63 - 1)], 12),
-    "INTEGER": (Annotated[int, _INTEGER, Field(ge=-(2**31), le=2**31 - 1)], 12),
-    "DOUBLE": (Annotated[float, _DECIMAL, Field(allow_inf_nan=False)], 1.5),
+    **{name: _whole(-(2**bits), 2**bits - 1) for name, bits in (
+        ("TINYINT", 7), ("SMALLINT", 15), ("INTEGER", 31), ("BIGINT", 63),
+    )},
+    **{name: _whole(0, 2**bits - 1) for name, bits in (
+        ("UTINYINT", 8), ("USMALLINT", 16), ("UINTEGER", 32), ("UBIGINT", 64),
+    )},
+    "HUGEINT": _whole(1 - 10**38, 10**38 - 1),
+    **dict.fromkeys(FLOATS, _FLOAT),
     "BOOLEAN": (Truth, True),
+    **dict.fromkeys(TIMES, _MOMENT),
     "DATE": (Day, date(2026, 3, 10)),
-    "TIMESTAMP": (Moment, "2026-03-10T12:00:00Z"),
+    "TIME": (_Clock, "12:00:00"),
+    "UUID": (_Uuid, "4a0c43c9-c43a-42ff-ba55-67563dfa35d4"),
     "VARCHAR": (Text, "text"),
-}
+}  # fmt: skip
 _ANSWERED: dict[str, Any] = {
-    "BIGINT": int, "INTEGER": int, "DOUBLE": float, "BOOLEAN": bool, "DATE": date,
-    "TIMESTAMP": datetime, "VARCHAR": str,
+    **dict.fromkeys(WHOLE, int), **dict.fromkeys(TIMES, datetime), "BOOLEAN": bool, "DATE": date,
+    "VARCHAR": str, "UUID": UUID, "TIME": time,
 }  # fmt: skip
 _DECIMAL_TYPE = (Annotated[Decimal, _DECIMAL, Field(allow_inf_nan=False)], 1.5)
-_TIMES = ("DATE", "TIMESTAMP")
-_NUMBERS = ("BIGINT", "INTEGER", "DOUBLE")
 
 
 class Query(BaseModel):
@@ -119,8 +142,15 @@ def key_annotations(mart: Mart) -> dict[str, Any]:
     }
 
 
-def row_model(mart: Mart) -> type[BaseModel]:
-    """Return what a row of a mart looks like in an answer."""
+def by_annotation(mart: Mart, lookup: Lookup) -> Any:
+    """Return the type of what a look-up goes by, as a part of a path."""
+    column = next(each for each in mart.columns if each.name == lookup.by)
+    kind, example = _type(column)
+    return Annotated[kind, Path(description=column.description, examples=[example])]
+
+
+def row_model(mart: Mart, name: str = "") -> type[BaseModel]:
+    """Return what a row of a mart looks like in an answer, by default under the mart's name."""
     fields: dict[str, Any] = {
         column.name: (
             _ANSWERED.get(column.type, float) | None,
@@ -128,7 +158,7 @@ def row_model(mart: Mart) -> type[BaseModel]:
         )
         for column in mart.columns
     }
-    return create_model(mart.name, __doc__=mart.description, **fields)
+    return create_model(name or mart.name, __doc__=mart.description, **fields)
 
 
 def page_model(name: str, row: type[BaseModel]) -> type[BaseModel]:
@@ -153,14 +183,14 @@ def _filter_fields(column: Column) -> dict[str, Any]:
         return (kind | None, Field(None, description=text, examples=[example]))
 
     fields = {column.name: field(described)}
-    if column.type in _TIMES:
+    if column.type in TIMES:
         fields[f"{column.name}_from"] = field(f"From this on. {described}")
         fields[f"{column.name}_before"] = field(f"Before this. {described}")
-    elif column.type in _NUMBERS or column.type.startswith("DECIMAL"):
+    elif column.type in (*WHOLE, *FLOATS) or is_decimal(column.type):
         fields[f"{column.name}_min"] = field(f"This or more. {described}")
         fields[f"{column.name}_max"] = field(f"This or less. {described}")
     return fields
 
 
 def _type(column: Column) -> tuple[Any, Any]:
-    return _DECIMAL_TYPE if column.type.startswith("DECIMAL") else _TYPES[column.type]
+    return _DECIMAL_TYPE if is_decimal(column.type) else _TYPES[column.type]

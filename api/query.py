@@ -77,11 +77,12 @@ def _column(mart: Mart, name: str) -> tuple[str, str]:
 
 def _relation(mart: Mart, as_of: date | None, bound: dict[str, Any]) -> str:
     if as_of is None or mart.as_of is None:
-        return f"marts.{identifier(mart.name)}"
+        return mart.relation
     bound["as_of"] = as_of
     renamed = dict(mart.as_of.columns)
     columns = ", ".join(
-        f"{identifier(renamed.get(each.name, each.name))} as {identifier(each.name)}"
+        f"cast({identifier(renamed.get(each.name, each.name))} as {each.type}) "
+        f"as {identifier(each.name)}"
         for each in mart.columns
     )
     return f"(select {columns} from marts.{identifier(mart.as_of.macro)}($as_of))"

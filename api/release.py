@@ -2,9 +2,9 @@
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import cached_property
@@ -12,12 +12,16 @@ from typing import Any
 
 import duckdb
 import orjson
+import polars as pl
 
 from api.problems import ProblemError
 from boathouse.errors import BoathouseError, ReleaseError
 from boathouse.release import lookups
+from boathouse.release.lookups import Lookup
+from boathouse.release.lookups.values import has_form
 from boathouse.release.reading import OpenRelease, Warehouse
 from boathouse.settings import Settings
+from boathouse.sql import identifier
 
 _log = logging.getLogger("boathouse.api")
 
@@ -27,8 +31,15 @@ class Column:
     """A column of a mart."""
 
     name: str
-    type: str  # DuckDB's
+    type: str  # DuckDB's; VARCHAR for what has no form of its own in answers
     description: str
+    is_text: bool = False  # has to be made VARCHAR first
+
+
+def _column(name: str, kind: str, description: str) -> Column:
+    if has_form(kind):
+        return Column(name, kind, description)
+    return Column(name, "VARCHAR", description, is_text=True)
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,26 @@ class Mart:
     order: tuple[tuple[str, bool], ...]  # column, whether downwards
     also_at: str  # a second path, such as `purchases`; empty without one
     as_of: AsOf | None
+    lookups: tuple[Lookup, ...] = ()
+
+    @property
+    def relation(self) -> str:
+        """Return SQL for its rows, with the types that the API knows."""
+        name = f"marts.{identifier(self.name)}"
+        texts = [identifier(each.name) for each in self.columns if each.is_text]
+        if not texts:
+            return name
+        made = ", ".join(f"cast({each} as varchar) as {each}" for each in texts)
+        return f"(select * replace ({made}) from {name})"
+
+    def lookup_path(self, lookup: Lookup) -> str:
+        """Return where a look-up of the mart is, but for the value."""
+        return f"/marts/{self.name}/by/{lookup.name}"
+
+    def only(self, names: Iterable[str]) -> "Mart":
+        """Return the mart as if it had these columns alone."""
+        wanted = set(names)
+        return replace(self, columns=tuple(each for each in self.columns if each.name in wanted))
 
     def type_of(self, column: str) -> str:
         """Return the DuckDB type of a column."""
@@ -131,7 +162,19 @@ class Served(OpenRelease):
             order by api.mart
             """
         )
-        return {row[0]: _mart(*row) for row in rows.fetchall()}
+        marts = [_mart(*row) for row in rows.fetchall()]
+        offered: list[Lookup] = []
+        with suppress(sqlite3.Error):  # without them, all else is served
+            offered = [each for each in self.lookups.lookups if each.types]
+        return {
+            mart.name: replace(mart, lookups=tuple(e for e in offered if e.mart == mart.name))
+            for mart in marts
+        }
+
+    @cached_property
+    def schemas(self) -> dict[Lookup, pl.Schema]:
+        """Return what is known already of the columns that look-ups are answered with."""
+        return {}
 
     @cached_property
     def lookups(self) -> lookups.Reader:
@@ -184,7 +227,7 @@ def _mart(
         name=name,
         domain=domain,
         description=description,
-        columns=tuple(Column(*each) for each in columns),
+        columns=tuple(_column(*each) for each in columns),
         key=unique,
         filters=filters,
         order=(*order, *((column, False) for column in rest)),

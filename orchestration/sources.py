@@ -77,7 +77,7 @@ def _asset(project: Project, translator: Translator, contract: Contract) -> Asse
         with core_errors(context):
             act = quarantine.replay if config.replay_quarantine else load
             with lock.writer(project.settings, command_of(context)):
-                loaded = act(project.settings, project.contracts, source=contract.source)
+                loaded = act(project.settings, project.contracts, sources=(contract.source,))
         report = loaded.sources.get(contract.source, SourceReport())
         for problem in loaded.problems:
             context.log.warning(f"{problem.file} ({problem.status}): {problem.reason}")

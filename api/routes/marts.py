@@ -27,6 +27,14 @@ class MartColumn(BaseModel):
     description: str
 
 
+class MartLookup(BaseModel):
+    """Rows of a mart by one value."""
+
+    by: str = Field(description="The column; its value is the last part of the path.")
+    newest: str = Field(description="The column whose latest time comes first.")
+    url: str
+
+
 class MartEntry(BaseModel):
     """A mart that can be read here."""
 
@@ -37,6 +45,7 @@ class MartEntry(BaseModel):
     filters: list[str] = Field(description="Columns that the list can be narrowed by.")
     order: list[str] = Field(description="Columns the list is in order of; `-`: downwards.")
     url: str
+    lookups: list[MartLookup]
     columns: list[MartColumn]
 
 
@@ -85,7 +94,7 @@ def add_list(
     async def answer(request: Request, query: Page, **values: Any) -> Response:
         return await _list(service, request, mart, path, query, values)
 
-    _describe(answer, list_query(mart), fixed or {})
+    describe(answer, list_query(mart), fixed or {})
     routes.add_api_route(
         path,
         answer,
@@ -108,7 +117,7 @@ def add_row(
     async def answer(request: Request, query: Parameters, **values: Any) -> Response:
         return await _row(service, request, mart, query, values)
 
-    _describe(answer, key_query(mart), key_annotations(mart))
+    describe(answer, key_query(mart), key_annotations(mart))
     *first, last = mart.key
     parts = [*(f"{{{name}}}" for name in first), f"{{{last}:path}}"]
     routes.add_api_route(
@@ -123,7 +132,7 @@ def add_row(
     )
 
 
-def _describe(
+def describe(
     endpoint: Callable[..., Any], query: type[Parameters], in_path: dict[str, Any]
 ) -> None:
     """Give an endpoint the signature that its parameters are read by."""
@@ -153,7 +162,7 @@ async def _list(
     answer = service.answer(request, release, mart.domain, media_type)
     if answer.is_known:
         return answer.unchanged()
-    _require_same(release, mart)
+    require_same(release, mart)
     rows = await asyncio.to_thread(
         page, release, mart, where, as_of=as_of, after=pages.place, limit=query.limit + 1
     )
@@ -174,7 +183,7 @@ async def _row(
     answer = service.answer(request, release, mart.domain, JSON)
     if answer.is_known:
         return answer.unchanged()
-    _require_same(release, mart)
+    require_same(release, mart)
     as_of: date | None = getattr(query, "as_of", None)
     rows = await asyncio.to_thread(page, release, mart, key, as_of=as_of, after=(), limit=1)
     if rows.is_empty():
@@ -182,7 +191,7 @@ async def _row(
     return answer.whole(dump(rows.row(0, named=True)))
 
 
-def _require_same(release: Served, mart: Mart) -> None:
+def require_same(release: Served, mart: Mart) -> None:
     """Do nothing if a release has a mart as it is described.
 
     Raises:
@@ -203,6 +212,10 @@ def _entry(mart: Mart) -> dict[str, Any]:
         "filters": list(mart.filters),
         "order": [f"{'-' if down else ''}{column}" for column, down in mart.order],
         "url": f"/marts/{mart.name}",
+        "lookups": [
+            {"by": each.by, "newest": each.newest, "url": mart.lookup_path(each)}
+            for each in mart.lookups
+        ],
         "columns": [
             {"name": each.name, "type": each.type, "description": each.description}
             for each in mart.columns

@@ -15,6 +15,7 @@ from api.query import naive
 from api.service import Pages, Service, described, link_to
 
 DOMAIN = "sessions"
+MART = "fct_sessions"
 COMPLETED = "completed_sessions"
 STARTED = "started_sessions"
 _EPOCH = datetime(1970, 1, 1)
@@ -88,7 +89,9 @@ def router(service: Service) -> APIRouter:
         answer = service.answer(request, release, DOMAIN, JSON)
         if answer.is_known:
             return answer.unchanged()
-        rows = release.lookups.newest(COMPLETED, player_id, query.limit + 1, before=pages.place)
+        rows = release.lookups.newest(
+            MART, COMPLETED, player_id, query.limit + 1, before=pages.place
+        )
         items = [
             {"player_id": player, "session_id": session, "country": country, "ts": _time(ts)}
             for player, ts, session, country in rows[: query.limit]
@@ -118,7 +121,7 @@ def router(service: Service) -> APIRouter:
             return answer.unchanged()
         since, before = _window(pages.place, naive(query.as_of) or service.now(), hours)
         rows = release.lookups.newest(
-            STARTED, country.upper(), query.limit + 1, since=since, before=before
+            MART, STARTED, country.upper(), query.limit + 1, since=since, before=before
         )
         items = [
             {"player_id": player, "session_id": session, "country": of, "ts": _time(ts)}

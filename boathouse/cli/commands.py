@@ -11,6 +11,7 @@ import typer
 
 from boathouse.cli.options import Debug, Json, print_json, progress
 from boathouse.cli.options import read_settings as _settings
+from boathouse.cli.several import Several
 
 app = typer.Typer(
     help="Boathouse: raw files in, tested marts out, in a warehouse that you own.",
@@ -27,7 +28,10 @@ simulate_app = typer.Typer(help="Files that arrive while you watch.", no_args_is
 app.add_typer(simulate_app, name="simulate")
 
 EXIT_REJECTS = 3
-Source = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("--source", "-s", help="Only these sources, as in `-s purchases students`."),
+]
 
 
 def _contracts(settings: Any) -> Any:
@@ -36,7 +40,7 @@ def _contracts(settings: Any) -> Any:
     return load_contracts(settings.project)
 
 
-@app.command(epilog="Example: `boathouse generate --scale 10 --dirty 0.01`")
+@app.command(cls=Several, epilog="Example: `boathouse generate --scale 10 --dirty 0.01`")
 def generate(
     scale: Annotated[float, typer.Option(help="1 is about 100,000 session events.")] = 1.0,
     days: Annotated[int, typer.Option(help="How many days of data.")] = 14,
@@ -45,7 +49,7 @@ def generate(
     until: Annotated[
         str | None, typer.Option(help="Last day of the data [default: yesterday].")
     ] = None,
-    source: Source = None,
+    source: Sources = None,
     if_empty: Annotated[
         bool, typer.Option(help="Only if nothing waits and nothing was ever loaded.")
     ] = False,
@@ -59,9 +63,11 @@ def generate(
 
     settings = _settings()
     contracts = _contracts(settings)
-    if source is not None and source not in contracts:
+    wanted = _distinct(source)
+    unknown = [each for each in wanted if each not in contracts]
+    if unknown:
         raise UsageError(
-            f"There is no source {source!r}.", hint=f"Sources: {', '.join(contracts)}."
+            f"There is no source {unknown[0]!r}.", hint=f"Sources: {', '.join(contracts)}."
         )
     if if_empty and (settings.archive.exists() or deliveries.find(settings, contracts).count):
         return
@@ -70,7 +76,7 @@ def generate(
     except ValueError:
         raise UsageError(f"--until {until!r} is no date.", hint="Write it YYYY-MM-DD.") from None
     options = demo.DemoOptions(scale=scale, days=days, seed=seed, dirty=dirty, until=last)
-    files = demo.generate(settings.landing, [source] if source else list(contracts), options)
+    files = demo.generate(settings.landing, list(wanted or contracts), options)
     if json:
         print_json([{"source": f.source, "file": f.path, "records": f.rows} for f in files])
         return
@@ -78,9 +84,9 @@ def generate(
     typer.echo(f"Wrote {len(files):,} demo files with {records:,} records into {settings.landing}.")
 
 
-@app.command(epilog="Example: `boathouse load --source purchases --strict`")
+@app.command(cls=Several, epilog="Example: `boathouse load --source purchases students --strict`")
 def load(
-    source: Source = None,
+    source: Sources = None,
     strict: Annotated[bool, typer.Option(help="Exit 3 if anything was rejected.")] = False,
     json: Json = False,
     debug: Debug = False,
@@ -91,19 +97,22 @@ def load(
 
     settings = _settings()
     with progress("Loading files") as update:
-        report = load_files(settings, _contracts(settings), source=source, on_progress=update)
+        report = load_files(
+            settings, _contracts(settings), sources=_distinct(source), on_progress=update
+        )
     print_json(report.as_dict()) if json else show.load_report(report)
     if strict and report.has_rejects:
         raise typer.Exit(EXIT_REJECTS)
 
 
-@app.command(epilog="Example: `boathouse build --select fct_sessions+`")
+@app.command(cls=Several, epilog="Example: `boathouse build --select fct_sessions+ dim_players`")
 def build(
     select: Annotated[
-        list[str] | None, typer.Option("--select", help="dbt selector; may be repeated.")
+        list[str] | None,
+        typer.Option("--select", "-s", help="What to build: one dbt selector or several."),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", help="dbt selector to leave out.")
+        list[str] | None, typer.Option("--exclude", help="dbt selectors of what to leave out.")
     ] = None,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Build incremental models anew.")
@@ -128,6 +137,10 @@ def build(
         )
     print_json(asdict(report)) if json else show.build_report(report)
     report.require_green()
+
+
+def _distinct(values: list[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values or ()))
 
 
 def _words(values: list[str] | None) -> list[str]:
@@ -296,19 +309,21 @@ def sql(
         shell.answer(con, text, "json" if json else "csv" if csv else "table")
 
 
-@quarantine_app.command("list", epilog="Example: `boathouse quarantine list --source purchases`")
-def quarantine_list(source: Source = None, json: Json = False, debug: Debug = False) -> None:
+@quarantine_app.command(
+    "list", cls=Several, epilog="Example: `boathouse quarantine list --source purchases`"
+)
+def quarantine_list(source: Sources = None, json: Json = False, debug: Debug = False) -> None:
     """Show what was rejected, and why."""
     from boathouse.cli import show
     from boathouse.ingest.quarantine import waiting
 
-    found = waiting(_settings(), source)
+    found = waiting(_settings(), _distinct(source))
     print_json(found.as_dict()) if json else show.quarantine(found)
 
 
-@quarantine_app.command("replay", epilog="Example: `boathouse quarantine replay`")
+@quarantine_app.command("replay", cls=Several, epilog="Example: `boathouse quarantine replay`")
 def quarantine_replay(
-    source: Source = None,
+    source: Sources = None,
     strict: Annotated[bool, typer.Option(help="Exit 3 if anything stays rejected.")] = False,
     json: Json = False,
     debug: Debug = False,
@@ -318,9 +333,9 @@ def quarantine_replay(
     from boathouse.ingest.quarantine import replay, waiting
 
     settings = _settings()
-    report = replay(settings, _contracts(settings), source)
+    report = replay(settings, _contracts(settings), _distinct(source))
     print_json(report.as_dict()) if json else show.load_report(report)
-    left = waiting(settings, source)
+    left = waiting(settings, _distinct(source))
     if strict and (left.rows or left.files):
         raise typer.Exit(EXIT_REJECTS)
 

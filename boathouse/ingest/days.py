@@ -78,11 +78,13 @@ def load_days(
         return day_of(contract, file.name) in days
 
     with lock.writer(settings, command):
-        waiting = deliveries.find(settings, contracts, source).by_source.get(source, [])
+        waiting = deliveries.find(settings, contracts, (source,)).by_source.get(source, [])
         there = {day_of(contract, file.name) for file in waiting}
         for day in sorted(set(days) - there):
             _put_back(settings, contract, day)
-        return load(settings, contracts, source=source, only=is_wanted, again=True, command=command)
+        return load(
+            settings, contracts, sources=(source,), only=is_wanted, again=True, command=command
+        )
 
 
 def _put_back(settings: Settings, contract: Contract, day: date) -> None:

@@ -46,8 +46,10 @@ def make_folders(settings: Settings, contracts: Mapping[str, Contract]) -> None:
         (settings.landing / source).mkdir(parents=True, exist_ok=True)
 
 
-def find(settings: Settings, contracts: Mapping[str, Contract], only: str | None = None) -> Waiting:
-    """Return what waits in landing, in the order of names.
+def find(
+    settings: Settings, contracts: Mapping[str, Contract], only: tuple[str, ...] = ()
+) -> Waiting:
+    """Return what waits in landing, in the order of names; of some sources only, unless empty.
 
     A file lies in its source's folder (or below), or directly in landing when exactly one
     contract's pattern fits its name.
@@ -57,13 +59,13 @@ def find(settings: Settings, contracts: Mapping[str, Contract], only: str | None
         if entry.is_dir():
             if entry.name not in contracts:
                 waiting.unknown.append(_readable(entry.name))
-            elif only in (None, entry.name):
+            elif not only or entry.name in only:
                 _collect(Path(entry.path), contracts[entry.name], waiting)
         else:
             fitting = [c for c in contracts.values() if c.matches(entry.name)]
             if len(fitting) != 1:
                 waiting.unknown.append(_readable(entry.name))
-            elif only in (None, fitting[0].source):
+            elif not only or fitting[0].source in only:
                 _add(entry, entry.name, fitting[0], waiting)
     _leave_unsettled(settings, waiting)
     waiting.by_source = {s: files for s, files in sorted(waiting.by_source.items()) if files}

@@ -32,7 +32,7 @@ def load(
     settings: Settings,
     contracts: Mapping[str, Contract],
     *,
-    source: str | None = None,
+    sources: tuple[str, ...] = (),
     only: Callable[[Delivery], bool] | None = None,
     again: bool = False,
     command: str = "boathouse load",
@@ -43,26 +43,27 @@ def load(
     Args:
         settings: Which home.
         contracts: All contracts, by source.
-        source: Only this one.
+        sources: Only these; all when empty.
         only: Says of each waiting file whether to load it; all when None.
         again: Load files anew that were loaded before, and take back the rows they gave.
         command: What others see who wait for the lock.
         on_progress: Called after each transaction.
 
     Raises:
-        UsageError: there is no contract for `source`.
+        UsageError: there is no contract for one of `sources`.
         LakeError, LockTimeoutError: the lake cannot be written.
     """
-    if source is not None and source not in contracts:
+    unknown = [source for source in sources if source not in contracts]
+    if unknown:
         raise UsageError(
-            f"There is no source {source!r}.", hint=f"Sources: {', '.join(sorted(contracts))}."
+            f"There is no source {unknown[0]!r}.", hint=f"Sources: {', '.join(sorted(contracts))}."
         )
     started = time.monotonic()
     report = LoadReport()
     deliveries.make_folders(settings, contracts)
     with lock.writer(settings, command), lake.connect(settings) as opened:
         catalog.ensure(opened, dict(contracts))
-        waiting = deliveries.find(settings, contracts, source)
+        waiting = deliveries.find(settings, contracts, sources)
         report.left_alone = list(waiting.unfinished)
         report.unknown = list(waiting.unknown)
         done = 0

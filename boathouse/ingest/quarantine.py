@@ -75,9 +75,12 @@ class Quarantine:
         return asdict(self)
 
 
-def waiting(settings: Settings, source: str | None = None) -> Quarantine:
-    """Return what was rejected and waits, rows grouped by what is wrong with them."""
-    files = list(_rejected_files(settings, source))
+def waiting(settings: Settings, sources: tuple[str, ...] = ()) -> Quarantine:
+    """Return what was rejected and waits, rows grouped by what is wrong with them.
+
+    Of `sources` only, unless that is empty.
+    """
+    files = list(_rejected_files(settings, sources))
     if not lake.exists(settings):
         return Quarantine([], files)
     with lake.connect(settings, read_only=True) as opened:
@@ -93,7 +96,7 @@ def waiting(settings: Settings, source: str | None = None) -> Quarantine:
                         rejects.reasons,
                         lambda reason: regexp_replace(reason, ' is [^,]*, ', ' is …, ')
                     ) as kinds
-                {_OPEN} and {f"rejects.source = {literal(source)}" if source else "true"}
+                {_OPEN} and {_among("rejects.source", sources)}
             )
 
             select
@@ -112,8 +115,13 @@ def waiting(settings: Settings, source: str | None = None) -> Quarantine:
     return Quarantine([RejectedRows(*row) for row in rows], files)
 
 
-def _rejected_files(settings: Settings, source: str | None) -> Iterator[RejectedFile]:
-    folders = [settings.rejected / source] if source else sorted(settings.rejected.glob("*"))
+def _among(column: str, sources: tuple[str, ...]) -> str:
+    return f"{column} in ({', '.join(map(literal, sources))})" if sources else "true"
+
+
+def _rejected_files(settings: Settings, sources: tuple[str, ...]) -> Iterator[RejectedFile]:
+    given = [settings.rejected / source for source in sources]
+    folders = given or sorted(settings.rejected.glob("*"))
     for folder in folders:
         paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
         reasons = {reason_path(path) for path in paths}
@@ -131,9 +139,11 @@ def _reason(path: Path) -> str:
 
 
 def replay(
-    settings: Settings, contracts: Mapping[str, Contract], source: str | None = None
+    settings: Settings, contracts: Mapping[str, Contract], sources: tuple[str, ...] = ()
 ) -> LoadReport:
     """Load rejected rows and files again and return what became of them.
+
+    Those of `sources` only, unless that is empty.
 
     Rows and files that are still bad stay where they are. A row is never loaded twice.
 
@@ -142,25 +152,25 @@ def replay(
     """
     started = time.monotonic()
     with lock.writer(settings, "boathouse quarantine replay"):
-        _return_files(settings, contracts, source)
-        report = load(settings, contracts, source=source, command="boathouse quarantine replay")
+        _return_files(settings, contracts, sources)
+        report = load(settings, contracts, sources=sources, command="boathouse quarantine replay")
         with lake.connect(settings) as opened:
             catalog.ensure(opened, dict(contracts))
             for name, contract in contracts.items():
-                if source in (None, name):
+                if not sources or name in sources:
                     _replay_rows(opened, contract, settings, report)
     report.seconds = time.monotonic() - started
     return report
 
 
 def _return_files(
-    settings: Settings, contracts: Mapping[str, Contract], source: str | None
+    settings: Settings, contracts: Mapping[str, Contract], sources: tuple[str, ...]
 ) -> None:
     """Move rejected files back to landing, unless a newer one of that name waits there.
 
     Their reasons stay until the file is archived, or rejected again.
     """
-    for file in list(_rejected_files(settings, source)):
+    for file in list(_rejected_files(settings, sources)):
         target = settings.landing / file.source / file.name
         newer = (target, settings.landing / file.name)
         if file.source in contracts and not any(map(os.path.lexists, newer)):

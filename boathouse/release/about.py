@@ -74,7 +74,7 @@ class Base:
     written: dict[tuple[str, str], Written]
     macros: dict[str, str]
     comments: dict[tuple[str, str], str]  # (table or macro, column or "") → comment
-    lookups: dict[str, str]  # name → definition
+    lookups: dict[str, str]  # table → definition
     api: dict[str, str]  # mart → what the API offers of it
 
 

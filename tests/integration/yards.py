@@ -93,7 +93,7 @@ class Yard:
     def load(self, source: str | None = None, *, leaves: Sequence[str] = ()) -> LoadReport:
         """Load, and check that all promises were kept; `leaves` may stay in landing."""
         with quick_connections():
-            report = load(self.settings, self.contracts, source=source)
+            report = load(self.settings, self.contracts, sources=(source,) if source else ())
         check_promises(self.settings, leaves)
         return report
 
