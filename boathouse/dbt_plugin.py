@@ -4,22 +4,21 @@ dbt-duckdb calls this plugin (see `profiles.yml`) for every dbt command, so that
 typed by hand behaves like `boathouse build`.
 """
 
+import threading
 from contextlib import nullcontext
 from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.flags import get_flags
+from dbt_common.invocation import get_invocation_id
 from duckdb import DuckDBPyConnection
 
 from boathouse import catalog, lake, lock
 from boathouse.build import nodes, tested
+from boathouse.build.dbt_command import BUILDS, DbtCommand
 from boathouse.contracts import load_contracts
 from boathouse.settings import current_settings
 from boathouse.sql import literal
-
-# Commands that leave a row in meta.builds: see macros/builds/record_build.sql.
-_BUILDS = {"build", "run", "test", "seed", "snapshot", "retry"}
-_WRITING_COMMANDS = _BUILDS | {"run-operation", "clone"}
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
@@ -28,6 +27,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Read the settings; the profile itself has nothing to say."""
         self._settings = current_settings()
+        self._beginning = threading.Lock()
+        self._command: DbtCommand | None = None
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         """Add the engine's limits to what the connection is opened with."""
@@ -35,10 +36,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Take the lock if the command writes, attach the lake, and make its tables."""
-        command = getattr(get_flags(), "WHICH", "")
-        if command in _WRITING_COMMANDS and not lock.held_here(self._settings):
-            # Until this process ends: dbt has no moment of its own to let go.
-            lock.keep(self._settings, f"dbt {command}")
+        command = self._begin()
         opened = lake.attach(conn, self._settings)
         contracts = load_contracts(self._settings.project)
         if catalog.missing(opened, contracts):
@@ -46,14 +44,23 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
             held = lock.held_here(self._settings)
             with nullcontext() if held else lock.writer(self._settings, f"dbt {command}"):
                 catalog.ensure(opened, contracts)
-        if command in _BUILDS:
+        if command in BUILDS:
             nodes.remember(opened, nodes.of_command(get_flags()))
             lake.suit_threads(conn, self._settings)
 
     def configure_cursor(self, cursor: Any) -> None:
         """Set what a cursor does not take over from its connection."""
+        self._begin()  # the connection may be one that was kept open
         settings = ["set timezone = 'UTC'", f"set variable {tested.VARIABLE} = {tested.load_id()}"]
         if lock.held_here(self._settings) and (holder := lock.holder(self._settings)):
             # What meta.builds says has started the build.
             settings.append(f"set variable boathouse_command = {literal(holder.command)}")
         cursor.execute("; ".join(settings))
+
+    def _begin(self) -> str:
+        """Return the name of the command; its first connection begins it."""
+        with self._beginning:
+            if self._command is None or self._command.invocation != get_invocation_id():
+                self._command = DbtCommand(self._settings)
+        self._command.begin()
+        return self._command.name

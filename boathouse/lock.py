@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +52,15 @@ class _WriterLock:
         self._postgres: duckdb.DuckDBPyConnection | None = None
         self._depth = 0
 
-    def acquire(self, settings: Settings, command: str, on_wait: Callable[[str], None]) -> None:
+    def acquire(
+        self,
+        settings: Settings,
+        command: str,
+        on_wait: Callable[[str], None],
+        is_given_up: Callable[[], bool],
+    ) -> None:
         self._settings = settings
+        self._is_given_up = is_given_up
         deadline = time.monotonic() + settings.lock_timeout
         self._acquire_thread(on_wait, deadline)
         try:
@@ -71,8 +78,13 @@ class _WriterLock:
             raise
 
     def keep(self) -> None:
-        """Let other threads of this process take the lock again, which it never lets go."""
+        """Let other threads of this process take the lock again, until somebody lets it go."""
         self._threads.release()
+
+    def let_go(self) -> None:
+        """Undo one `acquire` that was kept, from any thread, once no other thread holds it."""
+        self._threads.acquire()
+        self.release()
 
     def release(self) -> None:
         self._depth -= 1
@@ -98,16 +110,15 @@ class _WriterLock:
         on_wait(f"Waiting for {waiting_for} to finish writing …")
 
     def _acquire_file(self, on_wait: Callable[[str], None], deadline: float) -> None:
-        try:
-            self._file.acquire(timeout=0)
-        except Timeout:
-            self._tell(on_wait)
-            try:
-                self._file.acquire(
-                    timeout=max(0.0, deadline - time.monotonic()), poll_interval=POLL_SECONDS
-                )
-            except Timeout:
-                raise self._timed_out() from None
+        told = False
+        while True:
+            with suppress(Timeout):
+                self._file.acquire(timeout=0)
+                return
+            if not told:
+                self._tell(on_wait)
+                told = True
+            self._pause(deadline)
 
     def _acquire_postgres(self, on_wait: Callable[[str], None], deadline: float) -> None:
         if self._settings.postgres is None:
@@ -131,9 +142,13 @@ class _WriterLock:
             if not told:
                 on_wait("Waiting for another machine that is writing to the shared catalogue …")
                 told = True
-            if time.monotonic() > deadline:
-                raise self._timed_out()
-            time.sleep(POLL_SECONDS)
+            self._pause(deadline)
+
+    def _pause(self, deadline: float) -> None:
+        """Wait a little before the next attempt, if there may be one."""
+        if time.monotonic() > deadline or self._is_given_up():
+            raise self._timed_out()
+        time.sleep(POLL_SECONDS)
 
     def _note_holder(self, command: str) -> None:
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -204,15 +219,22 @@ def acquire(
         LakeBusyError: the PostgreSQL server of a shared catalogue cannot be reached.
     """
     lock = _locks.setdefault(settings.lock_file, _WriterLock(settings.lock_file))
-    lock.acquire(settings, command, on_wait)
+    lock.acquire(settings, command, on_wait, lambda: False)
     return lock.release
 
 
-def keep(settings: Settings, command: str) -> None:
-    """Take the writer lock until this process ends, for all of its threads; see `acquire`."""
+def keep(
+    settings: Settings, command: str, is_given_up: Callable[[], bool] = lambda: False
+) -> Callable[[], None]:
+    """Take the writer lock for all threads of this process; see `acquire`.
+
+    Waiting ends early when `is_given_up` says so. Returns the function that lets the lock go, from
+    any thread.
+    """
     lock = _locks.setdefault(settings.lock_file, _WriterLock(settings.lock_file))
-    lock.acquire(settings, command, print_to_stderr)
+    lock.acquire(settings, command, print_to_stderr, is_given_up)
     lock.keep()
+    return lock.let_go
 
 
 @contextmanager
