@@ -36,10 +36,10 @@ class Holder:
     command: str
     pid: int
     host: str
-    since: str
+    since: str  # UTC, to the microsecond
 
     def __str__(self) -> str:
-        return f"`{self.command}` (process {self.pid} on {self.host}, since {self.since} UTC)"
+        return f"`{self.command}` (process {self.pid} on {self.host}, since {self.since[:19]} UTC)"
 
 
 class _WriterLock:
@@ -151,7 +151,7 @@ class _WriterLock:
         time.sleep(POLL_SECONDS)
 
     def _note_holder(self, command: str) -> None:
-        since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
         note = Holder(command, os.getpid(), socket.gethostname(), since)
         temporary = _holder_file(self._settings).with_suffix(f".{os.getpid()}")
         temporary.write_text(json.dumps(asdict(note)))
@@ -189,6 +189,22 @@ def held_here(settings: Settings) -> bool:
 def is_held(settings: Settings) -> bool:
     """Return whether some process, this one included, holds the lock at this instant."""
     return held_here(settings) or is_file_held(settings.lock_file)
+
+
+def is_held_on_server(con: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether some machine holds the lock of the PostgreSQL catalogue that `con` has."""
+    found = con.execute(
+        f"""
+        from postgres_query('__ducklake_metadata_lake', $$
+            select count(*) as holders
+            from pg_locks
+            where locktype = 'advisory' and granted and objsubid = 1
+                and classid = {ADVISORY_KEY >> 32} and objid = {ADVISORY_KEY & 0xFFFFFFFF}
+                and database = (select oid from pg_database where datname = current_database())
+        $$)
+        """
+    )
+    return bool(found.fetchall()[0][0])
 
 
 def is_file_held(path: Path) -> bool:
