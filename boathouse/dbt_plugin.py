@@ -10,6 +10,7 @@ from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.flags import get_flags
+from dbt_common.exceptions import DbtBaseException
 from dbt_common.invocation import get_invocation_id
 from duckdb import DuckDBPyConnection
 
@@ -17,6 +18,7 @@ from boathouse import catalog, lake, lock
 from boathouse.build import nodes, tested
 from boathouse.build.dbt_command import BUILDS, DbtCommand
 from boathouse.contracts import load_contracts
+from boathouse.errors import BoathouseError
 from boathouse.settings import current_settings
 from boathouse.sql import literal
 
@@ -62,5 +64,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
         with self._beginning:
             if self._command is None or self._command.invocation != get_invocation_id():
                 self._command = DbtCommand(self._settings)
-        self._command.begin()
+        try:
+            self._command.begin()
+        except BoathouseError as error:
+            raise DbtBaseException(str(error)) from error  # dbt shows of others the traceback
         return self._command.name

@@ -20,7 +20,7 @@ from typing import Any
 import click
 import duckdb
 from dbt import selected_resources
-from dbt.adapters.factory import cleanup_connections
+from dbt.adapters.factory import FACTORY, cleanup_connections
 from dbt.flags import get_flags
 from dbt_common.events.event_manager_client import add_callback_to_manager
 from dbt_common.exceptions import DbtBaseException
@@ -28,7 +28,7 @@ from dbt_common.invocation import get_invocation_id
 
 from boathouse import lake, lock
 from boathouse.build import dbt, nodes
-from boathouse.build.report import GREEN
+from boathouse.build.report import GREEN, INTERRUPTED
 from boathouse.errors import BoathouseError
 from boathouse.settings import Settings
 from boathouse.sql import constant, literal, row
@@ -36,9 +36,11 @@ from boathouse.sql import constant, literal, row
 # Commands that leave a row in meta.builds: see macros/builds/record_build.sql.
 BUILDS = {"build", "run", "test", "seed", "snapshot", "retry"}
 WRITING = BUILDS | {"run-operation", "clone"}
-INTERRUPTED = "interrupted"
 _RETRIED = {"error", "fail", "skipped", "runtime error", "partial success"}
+_POLL_SECONDS = 0.1
 _WHY = "the command ended before this was done"
+
+_ended = ""  # the invocation of the command that ended last in this process
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,13 @@ class DbtCommand:
         """Listen to what dbt tells from now on."""
         flags = get_flags()
         self.invocation = get_invocation_id()
-        self.name = str(getattr(flags, "WHICH", ""))
+        # Whoever uses dbt's adapter after a command has ended reads, whatever the command did.
+        self.name = "" if self.invocation == _ended else str(getattr(flags, "WHICH", ""))
         self._settings = settings
         self._finished: dict[str, _Finished] = {}
-        self._cancelled: set[str] = set()
         self._is_whole = False
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
         self._is_interrupted = False
         self._can_be_retried = False
         # dbt writes over it before it tells that it was interrupted.
@@ -100,13 +104,17 @@ class DbtCommand:
     def __call__(self, event: Any) -> None:
         """Hear what dbt tells, in whichever of its threads."""
         name, data = event.info.name, event.data
+        if not self._stopping.is_set() and isinstance(sys.exception(), KeyboardInterrupt):
+            self._stopping.set()
+            threading.Thread(target=self._stop_queries, daemon=True).start()
+        if name == "NodeStart" and self._stopping.is_set():
+            raise DbtBaseException("Interrupted.")
         if name == "NodeFinished":
             self._note_finished(data.node_info, data.run_result)
-        elif name == "LogCancelLine":
-            self._cancelled.add(data.conn_name)
         elif name == "EndRunResult":
             self._is_whole = True
         elif name == "EndOfRunSummary":
+            self._stopped.set()
             self._is_interrupted = data.keyboard_interrupt
         elif name == "StatsLine" and self._is_interrupted:
             with suppress(OSError, ValueError):
@@ -117,8 +125,19 @@ class DbtCommand:
         elif name == "CommandCompleted":
             self._end()
 
+    def _stop_queries(self) -> None:
+        """Interrupt what dbt's threads ask of the lake, until dbt has waited for them.
+
+        dbt does so once, and then waits; to a thread that is just between two queries nothing
+        happens, and it may begin a long one.
+        """
+        while not self._stopped.wait(_POLL_SECONDS):
+            for adapter in list(FACTORY.adapters.values()):
+                with suppress(Exception):  # a connection that was closed at this moment
+                    adapter.connections.cancel_open()
+
     def _note_finished(self, node: Any, result: Any) -> None:
-        is_cancelled = node.unique_id in self._cancelled
+        is_cancelled = self._stopping.is_set() and result.status not in GREEN
         self._finished[node.unique_id] = _Finished(
             node.node_name,
             str(node.resource_type),
@@ -176,6 +195,9 @@ class DbtCommand:
 
     def _end(self) -> None:
         """Leave the lake to others; what goes wrong here must not hide what ended the command."""
+        global _ended
+        _ended = self.invocation
+        self._stopped.set()
         try:
             cleanup_connections()  # what is open there may have begun to write
             if self.name in BUILDS and self._began is not None and not self._is_whole:
