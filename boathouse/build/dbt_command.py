@@ -107,8 +107,6 @@ class DbtCommand:
         if not self._stopping.is_set() and isinstance(sys.exception(), KeyboardInterrupt):
             self._stopping.set()
             threading.Thread(target=self._stop_queries, daemon=True).start()
-        if name == "NodeStart" and self._stopping.is_set():
-            raise DbtBaseException("Interrupted.")
         if name == "NodeFinished":
             self._note_finished(data.node_info, data.run_result)
         elif name == "EndRunResult":
@@ -128,8 +126,8 @@ class DbtCommand:
     def _stop_queries(self) -> None:
         """Interrupt what dbt's threads ask of the lake, until dbt has waited for them.
 
-        dbt does so once, and then waits; to a thread that is just between two queries nothing
-        happens, and it may begin a long one.
+        dbt does so once, and then waits: for a thread that was between two queries, or in the unit
+        tests of a model that it goes on to build, that can be for long.
         """
         while not self._stopped.wait(_POLL_SECONDS):
             for adapter in list(FACTORY.adapters.values()):

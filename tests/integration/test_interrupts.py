@@ -25,19 +25,14 @@ LONG = (
     "where a.range != b.range"
 )
 TABLE = "{{ config(materialized='table') }} "
-# Python is at work for a while, then DuckDB would be for ever.
-BETWEEN_QUERIES = (
-    TABLE
-    + "{% if execute %}{{ log('now in Python', info=true) }}{% for a in range(300) %}"
-    + "{% for b in range(20000) %}{% endfor %}{% endfor %}{% endif %}"
-    + LONG
-)
 
 
 class Terminal:
     """A command in a terminal of its own, and what it has shown there."""
 
-    def __init__(self, settings: Settings, program: str, *arguments: str) -> None:
+    def __init__(
+        self, settings: Settings, program: str, *arguments: str, **environment: str
+    ) -> None:
         self.settings = settings
         self._shown = settings.home_folder / "terminal.txt"
         commands = {
@@ -54,6 +49,7 @@ class Terminal:
                     "BOATHOUSE_HOME": str(settings.home_folder),
                     "BOATHOUSE_SETTLE_SECONDS": "0",
                     **by_hand(settings.home_folder),
+                    **environment,
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=shown,
@@ -100,9 +96,11 @@ class Terminal:
 
 
 @contextmanager
-def terminal(settings: Settings, program: str, *arguments: str) -> Iterator[Terminal]:
+def terminal(
+    settings: Settings, program: str, *arguments: str, **environment: str
+) -> Iterator[Terminal]:
     """Start a command, and end it when the `with` block is left."""
-    started = Terminal(settings, program, *arguments)
+    started = Terminal(settings, program, *arguments, **environment)
     try:
         yield started
     finally:
@@ -183,10 +181,11 @@ def test_unit_tests_of_a_model_that_was_not_built_are_retried(editable_house: Se
     assert "PASS unique_dim_players_player_id" in retried.stdout
 
 
-def test_ctrl_c_between_two_queries_is_not_lost(editable_house: Settings) -> None:
-    slow_model(editable_house).write_text(BETWEEN_QUERIES)
-    with terminal(editable_house, "dbt", "run", "--select", "stg_sessions__slow") as typed:
-        typed.wait_for("now in Python")
+def test_ctrl_c_in_a_models_unit_tests_ends_the_model_too(editable_house: Settings) -> None:
+    model = editable_house.project / "models" / "marts" / "sessions" / "dim_players.sql"
+    model.write_text(f'{{{{ config(pre_hook="{LONG}") }}}}\n{model.read_text()}')
+    with terminal(editable_house, "dbt", "build", "--select", "dim_players") as typed:
+        typed.wait_for("START unit_test dim_players")
         typed.press_ctrl_c(2)
     assert last_build(editable_house).status == "interrupted"
 
@@ -266,9 +265,8 @@ def _open_files(folder: Path) -> set[str]:
 
 
 def test_ctrl_c_while_python_still_imports_is_no_traceback(house: Settings) -> None:
-    with terminal(house, "boathouse", "status") as typed:
-        maps = Path(f"/proc/{typed.process.pid}/maps")
-        typed.wait_until(lambda: "pydantic_core" in maps.read_text(), "it imports")
+    with terminal(house, "boathouse", "status", PYTHONPROFILEIMPORTTIME="1") as typed:
+        typed.wait_for("typer._click")
         typed.press_ctrl_c(130)
 
 

@@ -85,5 +85,5 @@ def test_variable_of_python_is_no_table(settings: Settings) -> None:
     with lake.connect(settings) as opened:
         somewhere = opened.con.sql("select 1 as one")
         with pytest.raises(duckdb.CatalogException, match="somewhere"):
-            opened.rows("from somewhere")
+            opened.con.execute("from somewhere")
     del somewhere

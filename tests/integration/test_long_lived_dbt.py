@@ -111,6 +111,17 @@ def test_idle_dbt_process_lets_others_write_and_sees_what_they_wrote(house: Sett
     assert statuses(house) == ["success"] * 4
 
 
+def test_second_build_of_a_process_knows_the_project_as_it_is_then(
+    editable_house: Settings,
+) -> None:
+    known = "select count(*) from lake.meta.nodes where name = 'stg_sessions__more'"
+    with editor(editable_house) as open_editor:
+        assert open_editor.dbt("run", "--select", "fct_sessions")["success"]
+        add_model(editable_house, "stg_sessions__more", "select 1 as one")
+        assert open_editor.dbt("run", "--select", "stg_sessions__more")["success"]
+    assert houses.lake_rows(editable_house, known) == [(1,)]
+
+
 def test_dbt_command_holds_the_lock_while_it_runs_even_after_one_that_only_reads(
     editable_house: Settings,
 ) -> None:
