@@ -53,7 +53,11 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
     def configure_cursor(self, cursor: Any) -> None:
         """Set what a cursor does not take over from its connection."""
         self._begin()  # the connection may be one that was kept open
-        settings = ["set timezone = 'UTC'", f"set variable {tested.VARIABLE} = {tested.load_id()}"]
+        settings = [
+            "set timezone = 'UTC'",
+            f"set variable {tested.VARIABLE} = {tested.load_id()}",
+            "set python_enable_replacements = false",  # see `lake.connect`
+        ]
         if lock.held_here(self._settings) and (holder := lock.holder(self._settings)):
             # What meta.builds says has started the build.
             settings.append(f"set variable boathouse_command = {literal(holder.command)}")

@@ -177,6 +177,11 @@ def test_query_after_a_command_has_ended_takes_no_lock(house: Settings) -> None:
         assert not lock.is_held(house)
 
 
+def test_variable_of_python_is_no_table_for_dbt_either(house: Settings) -> None:
+    done = houses.dbt(house, "show", "--inline", "from sql")
+    assert "Table with name sql does not exist" in done.stdout
+
+
 def test_dbt_command_that_may_not_wait_says_for_whom_without_a_traceback(house: Settings) -> None:
     with lock.writer(house, "somebody"):
         done = houses.dbt(house, "run", "--select", "dim_players", BOATHOUSE_LOCK_TIMEOUT="0.2")
