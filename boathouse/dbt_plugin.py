@@ -13,18 +13,18 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt.adapters.factory import get_adapter_by_type
 from dbt.flags import get_flags
+from dbt_common.exceptions import DbtBaseException
+from dbt_common.invocation import get_invocation_id
 from duckdb import DuckDBPyConnection
 
 from boathouse import catalog, lake, lock
 from boathouse.build import nodes, tested
+from boathouse.build.dbt_command import BUILDS, DbtCommand
 from boathouse.build.following import Following
 from boathouse.contracts import load_contracts
+from boathouse.errors import BoathouseError
 from boathouse.settings import current_settings
 from boathouse.sql import literal
-
-# Commands that leave a row in meta.builds: see macros/builds/record_build.sql.
-_BUILDS = {"build", "run", "test", "seed", "snapshot", "retry"}
-_WRITING_COMMANDS = _BUILDS | {"run-operation", "clone"}
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
@@ -35,6 +35,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
         self._settings = current_settings()
         self._following: tuple[Any, Following] | None = None
         self._lock = threading.Lock()
+        self._beginning = threading.Lock()
+        self._command: DbtCommand | None = None
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         """Add the engine's limits to what the connection is opened with."""
@@ -42,10 +44,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Take the lock if the command writes, attach the lake, and make its tables."""
-        command = getattr(get_flags(), "WHICH", "")
-        if command in _WRITING_COMMANDS and not lock.held_here(self._settings):
-            # Until this process ends: dbt has no moment of its own to let go.
-            lock.keep(self._settings, f"dbt {command}")
+        command = self._begin()
         opened = lake.attach(conn, self._settings)
         contracts = load_contracts(self._settings.project)
         if catalog.missing(opened, contracts):
@@ -53,14 +52,19 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
             held = lock.held_here(self._settings)
             with nullcontext() if held else lock.writer(self._settings, f"dbt {command}"):
                 catalog.ensure(opened, contracts)
-        if command in _BUILDS:
+        if command in BUILDS:
             if nodes.is_for_release(get_flags(), get_adapter_by_type("duckdb").config):
                 nodes.remember(opened, nodes.of_command(get_flags()), nodes.files_of_command())
             lake.suit_threads(conn, self._settings)
 
     def configure_cursor(self, cursor: Any) -> None:
         """Set what a cursor does not take over from its connection."""
-        settings = ["set timezone = 'UTC'", f"set variable {tested.VARIABLE} = {tested.load_id()}"]
+        self._begin()  # the connection may be one that was kept open
+        settings = [
+            "set timezone = 'UTC'",
+            f"set variable {tested.VARIABLE} = {tested.load_id()}",
+            "set python_enable_replacements = false",  # see `lake.connect`
+        ]
         if lock.held_here(self._settings) and (holder := lock.holder(self._settings)):
             # What meta.builds says has started the build.
             settings.append(f"set variable boathouse_command = {literal(holder.command)}")
@@ -95,6 +99,17 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
                 )
                 self._following = flags, following
             return self._following[1]
+
+    def _begin(self) -> str:
+        """Return the name of the command; its first connection begins it."""
+        with self._beginning:
+            if self._command is None or self._command.invocation != get_invocation_id():
+                self._command = DbtCommand(self._settings)
+        try:
+            self._command.begin()
+        except BoathouseError as error:
+            raise DbtBaseException(str(error)) from error  # dbt shows of others the traceback
+        return self._command.name
 
 
 def _is_cut(flags: Any) -> bool:

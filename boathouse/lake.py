@@ -254,7 +254,10 @@ def connect(
         raise LakeError(
             f"There is no lake in {settings.home_folder} yet.", hint="Run `boathouse run` first."
         )
-    with _idle.engine(config(settings)) as con:
+    # To look for Python variables that are called like a table, DuckDB calls Python in the middle
+    # of a query: Ctrl-C at that instant would be lost.
+    ours = {**config(settings), "python_enable_replacements": False}
+    with _idle.engine(ours) as con:
         try:
             yield attach(con, settings, read_only=read_only, version=version, as_of=as_of)
         except duckdb.Error as error:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,10 +36,10 @@ class Holder:
     command: str
     pid: int
     host: str
-    since: str
+    since: str  # UTC, to the microsecond
 
     def __str__(self) -> str:
-        return f"`{self.command}` (process {self.pid} on {self.host}, since {self.since} UTC)"
+        return f"`{self.command}` (process {self.pid} on {self.host}, since {self.since[:19]} UTC)"
 
 
 class _WriterLock:
@@ -52,8 +52,15 @@ class _WriterLock:
         self._postgres: duckdb.DuckDBPyConnection | None = None
         self._depth = 0
 
-    def acquire(self, settings: Settings, command: str, on_wait: Callable[[str], None]) -> None:
+    def acquire(
+        self,
+        settings: Settings,
+        command: str,
+        on_wait: Callable[[str], None],
+        is_given_up: Callable[[], bool],
+    ) -> None:
         self._settings = settings
+        self._is_given_up = is_given_up
         deadline = time.monotonic() + settings.lock_timeout
         self._acquire_thread(on_wait, deadline)
         try:
@@ -71,8 +78,13 @@ class _WriterLock:
             raise
 
     def keep(self) -> None:
-        """Let other threads of this process take the lock again, which it never lets go."""
+        """Let other threads of this process take the lock again, until somebody lets it go."""
         self._threads.release()
+
+    def let_go(self) -> None:
+        """Undo one `acquire` that was kept, from any thread, once no other thread holds it."""
+        self._threads.acquire()
+        self.release()
 
     def release(self) -> None:
         self._depth -= 1
@@ -98,16 +110,15 @@ class _WriterLock:
         on_wait(f"Waiting for {waiting_for} to finish writing …")
 
     def _acquire_file(self, on_wait: Callable[[str], None], deadline: float) -> None:
-        try:
-            self._file.acquire(timeout=0)
-        except Timeout:
-            self._tell(on_wait)
-            try:
-                self._file.acquire(
-                    timeout=max(0.0, deadline - time.monotonic()), poll_interval=POLL_SECONDS
-                )
-            except Timeout:
-                raise self._timed_out() from None
+        told = False
+        while True:
+            with suppress(Timeout):
+                self._file.acquire(timeout=0)
+                return
+            if not told:
+                self._tell(on_wait)
+                told = True
+            self._pause(deadline)
 
     def _acquire_postgres(self, on_wait: Callable[[str], None], deadline: float) -> None:
         if self._settings.postgres is None:
@@ -131,12 +142,16 @@ class _WriterLock:
             if not told:
                 on_wait("Waiting for another machine that is writing to the shared catalogue …")
                 told = True
-            if time.monotonic() > deadline:
-                raise self._timed_out()
-            time.sleep(POLL_SECONDS)
+            self._pause(deadline)
+
+    def _pause(self, deadline: float) -> None:
+        """Wait a little before the next attempt, if there may be one."""
+        if time.monotonic() > deadline or self._is_given_up():
+            raise self._timed_out()
+        time.sleep(POLL_SECONDS)
 
     def _note_holder(self, command: str) -> None:
-        since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
         note = Holder(command, os.getpid(), socket.gethostname(), since)
         temporary = _holder_file(self._settings).with_suffix(f".{os.getpid()}")
         temporary.write_text(json.dumps(asdict(note)))
@@ -176,6 +191,22 @@ def is_held(settings: Settings) -> bool:
     return held_here(settings) or is_file_held(settings.lock_file)
 
 
+def is_held_on_server(con: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether some machine holds the lock of the PostgreSQL catalogue that `con` has."""
+    found = con.execute(
+        f"""
+        from postgres_query('__ducklake_metadata_lake', $$
+            select count(*) as holders
+            from pg_locks
+            where locktype = 'advisory' and granted and objsubid = 1
+                and classid = {ADVISORY_KEY >> 32} and objid = {ADVISORY_KEY & 0xFFFFFFFF}
+                and database = (select oid from pg_database where datname = current_database())
+        $$)
+        """
+    )
+    return bool(found.fetchall()[0][0])
+
+
 def is_file_held(path: Path) -> bool:
     """Return whether some process holds a lock file at this instant; a missing one nobody holds."""
     if not path.exists():
@@ -204,15 +235,22 @@ def acquire(
         LakeBusyError: the PostgreSQL server of a shared catalogue cannot be reached.
     """
     lock = _locks.setdefault(settings.lock_file, _WriterLock(settings.lock_file))
-    lock.acquire(settings, command, on_wait)
+    lock.acquire(settings, command, on_wait, lambda: False)
     return lock.release
 
 
-def keep(settings: Settings, command: str) -> None:
-    """Take the writer lock until this process ends, for all of its threads; see `acquire`."""
+def keep(
+    settings: Settings, command: str, is_given_up: Callable[[], bool] = lambda: False
+) -> Callable[[], None]:
+    """Take the writer lock for all threads of this process; see `acquire`.
+
+    Waiting ends early when `is_given_up` says so. Returns the function that lets the lock go, from
+    any thread.
+    """
     lock = _locks.setdefault(settings.lock_file, _WriterLock(settings.lock_file))
-    lock.acquire(settings, command, print_to_stderr)
+    lock.acquire(settings, command, print_to_stderr, is_given_up)
     lock.keep()
+    return lock.let_go
 
 
 @contextmanager

@@ -1,15 +1,18 @@
 """One look at everything: sources, what waits, the last build, the current release."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from boathouse import lake, lock
 from boathouse.build import find_blockers
+from boathouse.build.report import INTERRUPTED
 from boathouse.contracts import load_contracts
 from boathouse.ingest import deliveries
 from boathouse.release import current_release
 from boathouse.settings import Settings
+
+_RUNNING = "running"
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,10 @@ class SourceStatus:
 
 @dataclass(frozen=True)
 class BuildStatus:
-    """The last build; times are UTC."""
+    """The last build; times are UTC.
+
+    `status` is `success`, `error`, `running`, or `interrupted`: it ended before all was done.
+    """
 
     build_id: int
     command: str
@@ -44,6 +50,11 @@ class BuildStatus:
     started_at: datetime
     finished_at: datetime | None
     failed: list[str]
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Return whether it ended before it was done, and nobody goes on with it."""
+        return self.status == INTERRUPTED
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ def collect(settings: Settings) -> Status:
         with lake.connect(settings, read_only=True) as opened:
             if has_meta(opened):
                 facts = {row[0]: row[1:] for row in opened.rows(_SOURCES)}
-                last_build = _last_build(opened)
+                last_build = find_last_build(opened, settings)
                 blockers = [str(blocker) for blocker in find_blockers(opened)]
     nothing = (None, None, None, 0, 0, 0)
     sources = [
@@ -138,7 +149,26 @@ def has_meta(opened: lake.Lake) -> bool:
     return bool(opened.value(query))
 
 
-def _last_build(opened: lake.Lake) -> BuildStatus | None:
+def find_last_build(opened: lake.Lake, settings: Settings) -> BuildStatus | None:
+    """Return the last build; one that is noted as running and whose process is gone was stopped."""
+    last = _noted_build(opened)
+    if last is None or last.status != _RUNNING or _is_alive(last, opened, settings):
+        return last
+    again = _noted_build(opened)  # it may have ended between the two looks
+    assert again is not None
+    return again if again.status != _RUNNING else replace(again, status=INTERRUPTED)
+
+
+def _is_alive(build: BuildStatus, opened: lake.Lake, settings: Settings) -> bool:
+    """Return whether the process of a running build still holds the lock, as all of them do."""
+    if lock.is_held(settings):
+        holder = lock.holder(settings)
+        # Whoever took the lock after the build began does not run it.
+        return holder is None or datetime.fromisoformat(holder.since) <= build.started_at
+    return settings.postgres is not None and lock.is_held_on_server(opened.con)
+
+
+def _noted_build(opened: lake.Lake) -> BuildStatus | None:
     rows = opened.rows(
         "select build_id, command, status, started_at, finished_at "
         "from lake.meta.builds order by build_id desc limit 1"

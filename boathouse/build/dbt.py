@@ -123,7 +123,7 @@ def close_stale_connection(settings: Settings, manifest: Any) -> None:
         and _kept.build_id == last_build()
     )
     if is_ours:
-        lake.suit_threads(_cursor(), settings)
+        lake.suit_threads(cursor(), settings)
     else:
         close_connection()
 
@@ -149,11 +149,11 @@ def selected() -> int:
 
 def last_build() -> int:
     """Return the id of the newest build in the lake that dbt is connected to; 0 without any."""
-    found = _cursor().execute("select coalesce(max(build_id), 0) from lake.meta.builds")
+    found = cursor().execute("select coalesce(max(build_id), 0) from lake.meta.builds")
     return int(found.fetchall()[0][0])
 
 
-def _cursor() -> Any:
+def cursor() -> Any:
     """Return a cursor of the connection that dbt has open."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from boathouse.errors import BuildError
 
 GREEN = ("success", "pass", "warn", "no-op")
+INTERRUPTED = "interrupted"  # of a build that ended before it was done, and of what it has not done
 _SHOWN = 20
 # How dbt begins before it says what happened.
 _EMPTY_WORDS = re.compile(

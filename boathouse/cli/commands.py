@@ -1,5 +1,6 @@
 """The commands and their options. What they do is in the core; how it looks is in `show`."""
 
+import os
 import signal
 import sys
 import threading
@@ -191,7 +192,7 @@ def watch(
     from boathouse.watch import watch as watch_landing
 
     settings = _settings()
-    stop = _stop_on_ctrl_c()
+    stop = _stop_on_ctrl_c("Ending. A run that has begun is finished; Ctrl-C again stops it.")
 
     def on_run(report: Any) -> None:
         if json:
@@ -208,11 +209,19 @@ def watch(
     watch_landing(settings, interval=interval, stop=stop, on_run=on_run, on_error=on_error)
 
 
-def _stop_on_ctrl_c() -> threading.Event:
-    """Return an event that is set when the process is asked to end."""
+def _stop_on_ctrl_c(told: str = "") -> threading.Event:
+    """Return an event that is set when the process is asked to end; a second Ctrl-C is obeyed."""
     stop = threading.Event()
+
+    def end(number: int, _: Any) -> None:
+        stop.set()
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            # Not by `print`, in the middle of which the signal may have come.
+            os.write(2, f"{told}\n".encode() if told else b"")
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     return stop
 
 

@@ -1,18 +1,19 @@
 """Runs a command and turns what goes wrong into a message and an exit code.
 
-0 done, 1 failed, 2 wrong usage, 3 rejects in strict mode, 130 interrupted.
+0 done, 1 failed, 2 wrong usage, 3 rejects in strict mode, 130 interrupted. Little is imported at
+the top, so that Ctrl-C while the rest is imported ends in a message, too.
 """
 
 import errno
 import json
+import signal
 import sys
+from typing import TYPE_CHECKING
 
-import typer
-from rich.console import Console
-from rich.text import Text
-
-from boathouse.cli.options import state
 from boathouse.errors import BoathouseError
+
+if TYPE_CHECKING:
+    from boathouse.cli.options import State
 
 EXIT_INTERRUPTED = 130
 _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -20,30 +21,42 @@ _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    from boathouse.cli import keys, upkeep  # noqa: F401  # their commands join those of `app`
-    from boathouse.cli.commands import app
-
     try:
-        code = app(standalone_mode=False)
-        if code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
-            raise KeyboardInterrupt
-    except BoathouseError as error:
-        code = _tell(error.message, error.hint, error.exit_code)
-        if state.debug:
-            raise
-        if code == EXIT_INTERRUPTED:
-            _tell_interrupted()
-    except (KeyboardInterrupt, typer.Abort):
+        code = _run()
+    except KeyboardInterrupt:
         code = _tell_interrupted()
     except BrokenPipeError:
         # Whoever read our output has gone, as in `| head`; Python must not complain at exit.
         sys.stderr.close()
         code = 1
     except Exception as error:
-        code = _unexpected(error)
-        if state.debug:
+        code = _tell_error(error)
+        if _state().debug:
             raise
-    sys.exit(code if isinstance(code, int) else 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command that the arguments name, and return its exit code."""
+    import typer
+
+    from boathouse.cli import keys, upkeep  # noqa: F401  # their commands join those of `app`
+    from boathouse.cli.commands import app
+
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
+        raise KeyboardInterrupt
+    return code if isinstance(code, int) else 0
+
+
+def _state() -> "State":
+    from boathouse.cli.options import state
+
+    return state
 
 
 def _tell_interrupted() -> int:
@@ -51,7 +64,27 @@ def _tell_interrupted() -> int:
     return _tell("Interrupted.", hint, EXIT_INTERRUPTED)
 
 
+def _tell_error(error: Exception) -> int:
+    if _is_interruption(error):
+        return _tell_interrupted()
+    if isinstance(error, BoathouseError):
+        return _tell(error.message, error.hint, error.exit_code)
+    return _unexpected(error)
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Return whether Ctrl-C is what an error comes from: some libraries make it one of theirs."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt) or "Query interrupted" in str(seen):  # DuckDB's
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
 def _unexpected(error: Exception) -> int:
+    import typer
+
     if isinstance(error, typer.TyperException):
         error.show()  # type: ignore[attr-defined]  # typer's base class does not declare it
         return int(error.exit_code)
@@ -71,7 +104,10 @@ def _unexpected(error: Exception) -> int:
 
 
 def _tell(message: str, hint: str, code: int) -> int:
-    if state.json:
+    from rich.console import Console
+    from rich.text import Text
+
+    if _state().json:
         print(json.dumps({"error": message, "hint": hint, "exit_code": code}))
         return code
     console = Console(stderr=True, highlight=False)

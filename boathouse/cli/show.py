@@ -219,6 +219,12 @@ def status(state: Status) -> None:
         console.print(
             f"Last build: {last.build_id}, {last.status}, {_time(last.started_at)} UTC{failed}"
         )
+        if last.is_interrupted:
+            console.print(
+                f"  `{last.command}` was stopped or killed before it was done. "
+                "`boathouse run` does the rest.",
+                markup=False,
+            )
     _lines("Not releasable:", state.blockers)
     current = state.current_release
     console.print(

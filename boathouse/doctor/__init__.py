@@ -39,6 +39,7 @@ def _in_lake(settings: Settings) -> Iterator[Finding]:
         with lake.connect(settings, read_only=True) as opened:
             yield from found("catalogue", lambda: lake_checks.check_catalog(opened))
             yield from found("files", lambda: lake_checks.check_files(opened, settings))
+            yield from found("build", lambda: lake_checks.check_build(opened, settings))
             yield from found(
                 "release", lambda: home_checks.check_release_snapshot(opened, settings)
             )

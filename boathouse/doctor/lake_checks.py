@@ -13,6 +13,7 @@ from boathouse.backup.catalog_copy import check_catalog as integrity_problem
 from boathouse.doctor.findings import Finding
 from boathouse.lake import Lake
 from boathouse.settings import Settings
+from boathouse.status import find_last_build, has_meta
 
 _LONG_HOURS = 6
 # What a writer has just written is in no catalogue before it commits.
@@ -113,6 +114,19 @@ def check_catalog(opened: Lake) -> Iterator[Finding]:
         f"DuckLake format {facts.get('version')}, {snapshots:,} snapshots, "
         f"the newest {opened.current_snapshot()}.",
     )
+
+
+def check_build(opened: Lake, settings: Settings) -> Iterator[Finding]:
+    """Look whether somebody still works at the last build, if it is not done."""
+    last = find_last_build(opened, settings) if has_meta(opened) else None
+    if last is not None and last.is_interrupted:
+        yield Finding(
+            "build",
+            "warning",
+            f"Build {last.build_id} (`{last.command}`, {last.started_at:%Y-%m-%d %H:%M} UTC) ended "
+            "before it was done: it was stopped or killed.",
+            "`boathouse run` does the rest; nothing is released before.",
+        )
 
 
 def check_files(opened: Lake, settings: Settings) -> Iterator[Finding]:

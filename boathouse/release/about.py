@@ -14,6 +14,7 @@ import duckdb
 
 from boathouse import __version__
 from boathouse.build.blockers import LATEST_RESULTS
+from boathouse.build.report import INTERRUPTED
 from boathouse.contracts import Contract
 from boathouse.release import lookups
 from boathouse.release.report import ReleaseInfo
@@ -225,7 +226,15 @@ def _copies(about: About) -> dict[str, str]:
             order by mart
         """,
         "builds": f"""
-            select build_id, command, selection, status, started_at, finished_at, lake_snapshot
+            select
+                build_id,
+                command,
+                selection,
+                -- whoever releases is the one writer: nobody works at a build that is not done
+                if(status = 'running', {literal(INTERRUPTED)}, status) as status,
+                started_at,
+                finished_at,
+                lake_snapshot
             from lake.meta.builds {version}
             order by build_id
         """,

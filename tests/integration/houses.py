@@ -177,13 +177,16 @@ def python(settings: Settings, code: str, **environment: str) -> subprocess.Pope
     return subprocess.Popen(
         [sys.executable, "-c", prelude + code],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def dbt(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+def dbt(
+    settings: Settings, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run dbt as a person does who types it in the project's folder."""
     return subprocess.run(
         [Path(sys.executable).with_name("dbt"), "--no-use-colors", *arguments],
@@ -193,6 +196,7 @@ def dbt(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]
             "PYTHONPATH": str(REPOSITORY),
             "BOATHOUSE_HOME": str(settings.home_folder),
             **by_hand(settings.home_folder),
+            **environment,
         },
         capture_output=True,
         text=True,

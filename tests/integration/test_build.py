@@ -297,9 +297,10 @@ def test_ctrl_c_ends_without_a_traceback_and_blocks_until_the_next_green_build(
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in output + errors
-    assert last_build(editable_house)[2] == "running"
-    found = blockers(editable_house)
-    assert found[0].reason == "Build 2 (`boathouse build`) did not finish."
+    assert last_build(editable_house)[2] == "interrupted"
+    reasons = {blocker.node: blocker.reason for blocker in blockers(editable_house)}
+    expected = "interrupted in build 2: the command ended before this was done"
+    assert reasons["stg_sessions__slow"] == expected
     slow = editable_house.project / "models" / "staging" / "sessions" / "stg_sessions__slow.sql"
     slow.unlink()
     run_build(editable_house, select=["dim_players"]).require_green()

@@ -79,3 +79,11 @@ def test_lake_of_another_home_is_that_of_the_other_home(
     with lake.connect(settings) as opened:
         assert opened.rows("from lake.meta.loads") == []
     assert len(engines) == 2
+
+
+def test_variable_of_python_is_no_table(settings: Settings) -> None:
+    with lake.connect(settings) as opened:
+        somewhere = opened.con.sql("select 1 as one")
+        with pytest.raises(duckdb.CatalogException, match="somewhere"):
+            opened.con.execute("from somewhere")
+    del somewhere

@@ -11,7 +11,7 @@ import pytest
 from support.command import House, finish
 from support.homes import copy_project
 
-from boathouse import lake, lock
+from boathouse import lake, lock, status
 from boathouse.settings import Settings
 
 DAY_1 = "PurchaseID,product,user,date\n1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
@@ -158,3 +158,24 @@ def test_maintenance_works_on_a_shared_catalogue(machines: tuple[House, House]) 
     assert two.json("sql", "--lake", query) == before
     assert "pg_dump" in one.boathouse("backup", code=2).stderr
     assert one.json("doctor")["findings"]
+
+
+def test_build_of_another_machine_is_running_while_that_one_holds_the_lock(
+    machines: tuple[House, House],
+) -> None:
+    here, there = (settings_of(machine) for machine in machines)
+
+    def seen_from_here() -> str:
+        with lake.connect(here, read_only=True) as opened:
+            last = status.find_last_build(opened, here)
+        assert last is not None
+        return last.status
+
+    with lock.writer(there, "boathouse build"), lake.connect(there) as opened:
+        begun = "values (1000, 'boathouse build', '', 'running', now()::timestamp)"
+        columns = "(build_id, command, selection, status, started_at)"
+        opened.con.execute(f"insert into lake.meta.builds {columns} {begun}")
+        assert seen_from_here() == "running"
+    assert seen_from_here() == "interrupted"
+    with lock.writer(there, "a test"), lake.connect(there) as opened:
+        opened.con.execute("delete from lake.meta.builds where build_id = 1000")

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,8 @@ def test_another_thread_waits_says_so_and_gives_up_too(home: Settings) -> None:
 
 
 def test_a_lock_kept_by_a_thread_is_the_whole_processs(home: Settings) -> None:
-    keeper = threading.Thread(target=lock.keep, args=(home, "dbt build"))
+    let_go: list[Callable[[], None]] = []
+    keeper = threading.Thread(target=lambda: let_go.append(lock.keep(home, "dbt build")))
     keeper.start()
     keeper.join()
     with lock.writer(home, "me", pytest.fail):
@@ -127,6 +129,45 @@ def test_a_lock_kept_by_a_thread_is_the_whole_processs(home: Settings) -> None:
         check=False,
     )
     assert "LockTimeoutError: Gave up" in done.stderr
+    let_go[0]()
+    assert not lock.is_held(home)
+
+
+def test_letting_go_of_a_kept_lock_waits_for_the_thread_that_has_it_now(home: Settings) -> None:
+    let_go = lock.keep(home, "dbt build")
+    has_it, may_end = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with lock.writer(home, "the other thread"):
+            has_it.set()
+            may_end.wait(10)
+
+    other = threading.Thread(target=write)
+    other.start()
+    assert has_it.wait(10)
+    last = threading.Thread(target=let_go)
+    last.start()
+    assert lock.is_held(home)
+    may_end.set()
+    last.join(10)
+    other.join(10)
+    assert not lock.is_held(home)
+
+
+def test_waiting_for_a_lock_that_nobody_wants_any_more_ends(home: Settings) -> None:
+    patient = home.model_copy(update={"lock_timeout": 3600})
+    with other_process(home), pytest.raises(LockTimeoutError):
+        lock.keep(patient, "me", lambda: True)
+    assert not lock.held_here(home)
+
+
+def test_holder_is_noted_to_the_microsecond_and_told_to_the_second(home: Settings) -> None:
+    before = datetime.now(UTC).replace(tzinfo=None)
+    with lock.writer(home, "me"):
+        holder = lock.holder(home)
+    assert holder is not None
+    assert before <= datetime.fromisoformat(holder.since) <= datetime.now(UTC).replace(tzinfo=None)
+    assert str(holder).endswith(f"since {holder.since.split('.')[0]} UTC)")
 
 
 def test_homes_do_not_lock_each_other(home: Settings, tmp_path: Path) -> None:
