@@ -29,10 +29,7 @@ def _released(_template: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
 def home(_released: Settings, tmp_path: Path) -> Settings:
     from support.homes import clone
 
-    settings = clone(_released, tmp_path / "data")
-    settings.warehouse.unlink()
-    settings.warehouse.hardlink_to(settings.releases / "1.duckdb")
-    return settings
+    return clone(_released, tmp_path / "data")
 
 
 def levels(found: Diagnosis) -> dict[str, Level]:
