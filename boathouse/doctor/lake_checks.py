@@ -1,6 +1,5 @@
 """The write side: who writes, and whether catalogue and files are whole."""
 
-import fcntl
 import os
 import socket
 import time
@@ -24,7 +23,7 @@ _RESTORE = "Put the last backup back: `boathouse restore <backup> --overwrite`."
 def check_lock(settings: Settings) -> Iterator[Finding]:
     """Look at the writer lock of this machine, without taking it for longer than an instant."""
     holder = lock.holder(settings)
-    if not _is_locked(settings.lock_file):
+    if not lock.is_file_held(settings.lock_file):
         last = f"; last taken by {holder}" if holder else ""
         yield Finding("lock", "ok", f"Nobody is writing{last}.")
         return
@@ -53,20 +52,6 @@ def check_lock(settings: Settings) -> Iterator[Finding]:
         f"{holder} is writing.",
         f"That is {hours:.0f} hours: look whether it still gets on, or end it." if is_long else "",
     )
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _is_alive(pid: int) -> bool:
