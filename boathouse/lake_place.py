@@ -62,7 +62,9 @@ def settle(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: boo
         if not read_only:
             _claim(settings, settings.catalog_file)
         return
-    is_moved = _is_in_home(settings, settings.data_path) and _has_its_files(con, settings)
+    is_moved = _is_in_home(settings, settings.data_path) and (
+        _has_its_files(con, settings) or not Path(noted).exists()
+    )
     if read_only and is_moved:
         return
     if not is_moved or not _is_in_home(settings, settings.catalog_file):

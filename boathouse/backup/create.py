@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from boathouse import __version__, api_keys, lake, lake_files
+from boathouse import __version__, api_keys, lake, lake_files, lake_place
 from boathouse.backup.catalog_copy import copy_catalog
 from boathouse.backup.contents import CATALOG, LAKE, LIST, BackupError, Contents, Sink, is_tar, sink
 from boathouse.checkpoints import reached
@@ -144,7 +144,8 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
         for name in (BUILT, api_keys.FILE):
             _add_if_there(writing, name, settings.home_folder / name)
         copied = Path(work) / CATALOG
-        copy_catalog(Path(settings.catalog_uri.removeprefix("sqlite:")), copied)
+        with lake_place.openable(settings, read_only=True) as given:
+            copy_catalog(Path(given.catalog_uri.removeprefix("sqlite:")), copied)
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         of_copy = settings.model_copy(update={"catalog": f"sqlite:{copied}"})
         with lake.connect(of_copy, read_only=True) as opened:

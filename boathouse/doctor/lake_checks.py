@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from boathouse import lake_files, lock
+from boathouse import lake_files, lake_place, lock
 from boathouse.backup.catalog_copy import check_catalog as integrity_problem
 from boathouse.doctor.findings import Finding
 from boathouse.lake import Lake
@@ -78,10 +78,11 @@ def check_nothing(settings: Settings) -> Iterator[Finding]:
 
 def check_catalog_file(settings: Settings) -> Iterator[Finding]:
     """Let SQLite check the catalogue; of PostgreSQL there is no file."""
-    if settings.postgres is not None:
+    path = settings.catalog_file
+    if path is None:
         return
-    path = Path(settings.catalog_uri.removeprefix("sqlite:"))
-    problem = integrity_problem(path)
+    with lake_place.openable(settings, read_only=True) as given:
+        problem = integrity_problem(given.catalog_file or path)
     if problem:
         yield Finding("catalogue", "problem", f"{path} is damaged: {problem}", _RESTORE)
     else:

@@ -193,6 +193,7 @@ def test_list_that_names_a_file_outside_the_home_is_refused(yard: Yard, tmp_path
 def test_lake_that_lacks_a_file_is_not_backed_up_as_if_it_were_whole(
     yard: Yard, tmp_path: Path
 ) -> None:
+    yard.load()
     next(Path(yard.settings.data_path).rglob("*.parquet")).unlink()
     with pytest.raises(BackupError, match="missing or damaged"):
         backup(yard.settings, tmp_path / "made")
