@@ -3,7 +3,7 @@
     there is none), and `previous`, the snapshot before it (null if there is none). What the model
     says of snapshots before `first` still holds. -#}
 {% macro changed_snapshots() %}
-    {%- set load_id = model_progress(this.identifier)["load_id"] -%}
+    {%- set load_id = following().get("load_id", 0) -%}
     {%- set changed -%}
         select min(snapshot_date)
         from (
