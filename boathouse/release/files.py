@@ -141,13 +141,19 @@ def mend_readers(settings: Settings) -> None:
 
     Called by the one writer: another one could be showing another release.
     """
+    spoilt = spoilt_for_readers(settings)
+    if spoilt is not None:
+        show(settings, spoilt)
+
+
+def spoilt_for_readers(settings: Settings) -> int | None:
+    """Return the current release if what readers open needs mending, else None."""
     shown = current_id(settings)
     if shown is None or not kept_path(settings, shown).exists():
-        return
+        return None
     file = kept_path(settings, shown)
     is_well = readers.is_as_released(settings, file) and readers.is_apart(settings, file)
-    if not is_well or readers.writer(settings) is not None:
-        show(settings, shown)
+    return shown if not is_well or readers.writer(settings) is not None else None
 
 
 def tidy(settings: Settings) -> None:

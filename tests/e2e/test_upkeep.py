@@ -1,10 +1,15 @@
 """The commands that keep a warehouse in order, as a person types them."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
-from support.command import House
+import pytest
+from support.command import House, wait_until
+from support.processes import client
+
+from boathouse import lock
 
 MARTS = "select count(*) as n from marts.fct_sessions"
 NEWEST = "select max(file_name) as n from meta.loads where source = 'purchases'"
@@ -56,3 +61,25 @@ def test_home_that_is_moved_and_copied_by_hand_goes_on(house: House, tmp_path: P
         one.boathouse("restore", made, "--into", str(again.home))
         assert again.json("sql", "--lake", NEWEST) == one.json("sql", "--lake", NEWEST)
     assert not house.home.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="permissions stop everybody but root")
+def test_watch_lets_other_clients_in_while_one_writes(house: House) -> None:
+    settings = house.settings
+
+    def has_run() -> bool:
+        holder = lock.holder(settings)
+        is_watch = holder is not None and holder.command == "boathouse watch"
+        return is_watch and not lock.is_held(settings)
+
+    def can_be_opened() -> bool:
+        with client(settings.warehouse, mode="read") as reading:
+            return reading.said == "open"
+
+    with house.started("watch", "--interval", "0.2") as watching:
+        wait_until(has_run, "it has run once", watching)
+        with client(settings.warehouse) as writing:
+            assert writing.said == "open"
+            wait_until(can_be_opened, "others can open it", watching)
+            assert writing.ask("create table mine as select 1 as x") == "[(1,)]"
+            assert house.released(MARTS)
