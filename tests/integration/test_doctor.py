@@ -8,7 +8,7 @@ from pathlib import Path
 import houses
 import pytest
 
-from boathouse import doctor, lock
+from boathouse import doctor, lake, lock
 from boathouse.doctor import Diagnosis, Level
 from boathouse.release import release
 from boathouse.settings import Settings
@@ -29,7 +29,10 @@ def _released(_template: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
 def home(_released: Settings, tmp_path: Path) -> Settings:
     from support.homes import clone
 
-    return clone(_released, tmp_path / "data")
+    settings = clone(_released, tmp_path / "data")
+    with lake.connect(settings):
+        pass  # a writer has noted by now that this is another home
+    return settings
 
 
 def levels(found: Diagnosis) -> dict[str, Level]:
