@@ -7,6 +7,7 @@ or nothing and starts over when another writer was in the way.
 
 import contextlib
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from boathouse import extensions
+from boathouse import extensions, lake_place
 from boathouse.errors import LakeBusyError, LakeError
 from boathouse.settings import MIB, Settings
 from boathouse.sql import identifier, literal
@@ -45,6 +46,7 @@ _PASSING = (
     # DuckLake 1.0 may look at a schema that its cache has let go of (duckdb/ducklake#1248).
     *("allocation failure", "schema not found in metadata catalog"),
 )
+_OTHER_PLACE = re.compile(r'does not match existing data path in the catalog "([^"]*)"')
 # What DuckDB and SQLite say when there is no space left, the last of them also of a broken disk.
 _NO_SPACE = ("no space left", "file too large", "disk is full", "disk i/o error")
 
@@ -178,9 +180,13 @@ def _attach_statement(
     """Return the `ATTACH` statement for the lake, now or as it was."""
     options = [f"DATA_PATH {literal(settings.data_path)}"]
     if settings.postgres is None:
-        options += ["META_JOURNAL_MODE 'WAL'", f"META_BUSY_TIMEOUT {BUSY_MILLISECONDS}"]
+        options.append(f"META_BUSY_TIMEOUT {BUSY_MILLISECONDS}")
+    if lake_place.is_settled_here(settings):
+        options.append("OVERRIDE_DATA_PATH true")  # `lake_place.settle` compares with more sense
     if read_only:
         options.append("READ_ONLY")
+    elif settings.postgres is None:
+        options.append("META_JOURNAL_MODE 'WAL'")
     if version is not None:
         options.append(f"SNAPSHOT_VERSION {version}")
     if as_of is not None:
@@ -257,9 +263,9 @@ def connect(
     # To look for Python variables that are called like a table, DuckDB calls Python in the middle
     # of a query: Ctrl-C at that instant would be lost.
     ours = {**config(settings), "python_enable_replacements": False}
-    with _idle.engine(ours) as con:
+    with lake_place.openable(settings, read_only=read_only) as given, _idle.engine(ours) as con:
         try:
-            yield attach(con, settings, read_only=read_only, version=version, as_of=as_of)
+            yield attach(con, given, read_only=read_only, version=version, as_of=as_of)
         except duckdb.Error as error:
             _tell_of_full_disk(error, settings)
             raise
@@ -323,7 +329,7 @@ def attach(
     A catalogue that another process is just making is tried again.
 
     Raises:
-        LakeError: the catalogue cannot be opened.
+        LakeError: the catalogue cannot be opened, or its files are in another place.
     """
     _prepare(con, settings, read_only=read_only)
     statement = _attach_statement(settings, read_only=read_only, version=version, as_of=as_of)
@@ -331,9 +337,12 @@ def attach(
     for attempt in range(RETRIES + 1):
         try:
             con.execute(statement)
+            lake_place.settle(con, settings, read_only=read_only)
             return Lake(con)
         except duckdb.Error as error:
             _tell_of_full_disk(error, settings)
+            if elsewhere := _OTHER_PLACE.search(str(error)):
+                raise lake_place.refusal(elsewhere[1], settings) from error
             if not is_passing(error) or attempt == RETRIES:
                 said = str(error).replace(settings.postgres or "\0", "…")  # it may hold a password
                 raise (LakeBusyError if is_passing(error) else LakeError)(

@@ -5,6 +5,7 @@ PostgreSQL catalogue an advisory lock in that database is held as well, so that 
 exclude each other. The lock is re-entrant within a process.
 """
 
+import fcntl
 import json
 import os
 import socket
@@ -21,7 +22,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from boathouse import extensions
-from boathouse.errors import LakeBusyError, LockTimeoutError
+from boathouse.errors import LakeBusyError, LakeError, LockTimeoutError
 from boathouse.settings import Settings
 from boathouse.sql import literal
 
@@ -46,7 +47,7 @@ class _WriterLock:
     """One process's hold on the lock of one home; counts how often it was taken."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _require_writable(path.parent)
         self._file = FileLock(path, thread_local=False)
         self._threads = threading.RLock()
         self._postgres: duckdb.DuckDBPyConnection | None = None
@@ -165,6 +166,22 @@ class _WriterLock:
         )
 
 
+def _require_writable(home: Path) -> None:
+    """Make the home if need be.
+
+    Raises:
+        LakeError: nothing may be written there.
+    """
+    with suppress(PermissionError):
+        home.mkdir(parents=True, exist_ok=True)
+    if not os.access(home, os.W_OK):
+        raise LakeError(
+            f"Nothing may be written in {home}.",
+            hint="Mount it for writing, or work as the user it belongs to. What only reads works: "
+            "`boathouse sql`, `status`, `doctor`, the API, the dashboard.",
+        )
+
+
 _locks: dict[Path, _WriterLock] = {}
 
 
@@ -209,14 +226,16 @@ def is_held_on_server(con: duckdb.DuckDBPyConnection) -> bool:
 
 def is_file_held(path: Path) -> bool:
     """Return whether some process holds a lock file at this instant; a missing one nobody holds."""
-    if not path.exists():
-        return False
-    probe = FileLock(path)
     try:
-        probe.acquire(timeout=0)
-    except Timeout:
+        descriptor = os.open(path, os.O_RDONLY)  # also where nothing may be written
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    probe.release()
+    finally:
+        os.close(descriptor)
     return False
 
 

@@ -8,6 +8,7 @@ import duckdb
 
 from boathouse import lake
 from boathouse.errors import BoathouseError, UsageError
+from boathouse.release.files import current_id, path_of
 from boathouse.settings import Settings
 
 
@@ -55,16 +56,19 @@ def open_for_queries(
 
 @contextmanager
 def _released(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    if not settings.warehouse.exists():
+    release_id = current_id(settings)
+    if release_id is None and not settings.warehouse.exists():
         raise QueryError(
             f"There is no released warehouse yet ({settings.warehouse}).",
             hint="Run `boathouse run` (or `make warehouse`) first.",
         )
+    # Not what everybody opens: somebody may be writing in that.
+    path = settings.warehouse if release_id is None else path_of(settings, release_id)
     try:
-        con = duckdb.connect(str(settings.warehouse), read_only=True)
+        con = duckdb.connect(str(path), read_only=True)
     except duckdb.Error as error:
         raise QueryError(
-            f"{settings.warehouse} cannot be opened: {error}",
+            f"{path} cannot be opened: {error}",
             hint="Put an earlier release back with `boathouse rollback`.",
         ) from error
     try:

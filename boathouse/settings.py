@@ -93,8 +93,8 @@ class Settings(BaseSettings):
 
     @property
     def home_folder(self) -> Path:
-        """Return `BOATHOUSE_HOME`; a relative one lies in the project."""
-        return (self.project.absolute() / self.home).absolute()
+        """Return `BOATHOUSE_HOME`, spelled in one way; a relative one lies in the project."""
+        return Path(os.path.realpath(self.project.absolute() / self.home))
 
     @property
     def landing(self) -> Path:
@@ -151,14 +151,19 @@ class Settings(BaseSettings):
                 hint="Use sqlite:<path>, postgres:<connection string> or postgresql://…",
             )
         path = self.catalog.removeprefix("sqlite:") or str(self.home_folder / "catalog.sqlite")
-        return f"sqlite:{(self.project.absolute() / path).absolute()}"
+        return f"sqlite:{os.path.realpath(self.project.absolute() / path)}"
+
+    @property
+    def catalog_file(self) -> Path | None:
+        """Return the file of the catalogue, or None when it is in PostgreSQL."""
+        return None if self.postgres is not None else Path(self.catalog_uri.removeprefix("sqlite:"))
 
     @property
     def data_path(self) -> str:
         """Return where the lake's Parquet files are: an absolute folder or an object prefix."""
         if "://" in self.lake:
             return self.lake
-        return str((self.home_folder / (self.lake or "lake")).absolute())
+        return os.path.realpath(self.home_folder / (self.lake or "lake"))
 
 
 def environment_variable(name: str) -> str | None:

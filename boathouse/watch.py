@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Callable
 
-from boathouse import pipeline
+from boathouse import lock, pipeline
 from boathouse.alerts import Alarm
 from boathouse.build import Manifest, prepare_manifest, project_hash
 from boathouse.contracts import load_contracts
 from boathouse.errors import BoathouseError
 from boathouse.ingest import deliveries
+from boathouse.release import files
 from boathouse.settings import Settings
 
 
@@ -22,6 +23,7 @@ def watch(
 ) -> None:
     """Look into landing every `interval` seconds and run the main job when files wait.
 
+    In between it gives readers a clean copy of the release when a client has spoilt theirs.
     Returns when `stop` is set. A run that fails is told through `on_error` and tried again
     when the next files arrive; what it loaded stays loaded. Each distinct failure is also sent
     as an alert, once until a run has gone well again.
@@ -42,6 +44,9 @@ def watch(
                 report = pipeline.run(settings, command="boathouse watch", manifest=manifest)
                 alarm.clear()
                 on_run(report)
+            elif files.spoilt_for_readers(settings) is not None:
+                with lock.writer(settings, "boathouse watch"):
+                    files.mend_readers(settings)
         except BoathouseError as error:
             on_error(error)
             for unsent in alarm.tell(error, title="Boathouse: a run failed"):

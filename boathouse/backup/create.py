@@ -12,7 +12,7 @@ and what comes after a little newer; either way the next run mends it as it mend
 import os
 import shutil
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from boathouse import __version__, api_keys, lake, lake_files
+from boathouse import __version__, api_keys, lake, lake_files, lake_place
 from boathouse.backup.catalog_copy import copy_catalog
 from boathouse.backup.contents import CATALOG, LAKE, LIST, BackupError, Contents, Sink, is_tar, sink
 from boathouse.checkpoints import reached
@@ -31,7 +31,7 @@ from boathouse.ingest.disposal import reason_path
 from boathouse.lake import Lake
 from boathouse.maintain.removal import files_lock
 from boathouse.release import lookups
-from boathouse.release.files import current_id, kept_ids, kept_path
+from boathouse.release.files import current_id, kept_ids, kept_path, path_of
 from boathouse.settings import Settings
 from boathouse.status import has_meta
 
@@ -80,7 +80,10 @@ def backup(settings: Settings, target: Path | None = None) -> BackupReport:
     if path.exists():
         raise UsageError(f"{path} is there already.", hint="Name a new folder or file.")
     part = path.with_name(f".{path.name}.part")
-    with files_lock(settings):  # waits while maintenance deletes, or another backup is made
+    # Waits while maintenance deletes, or another backup is made: neither can be where nothing
+    # may be written.
+    is_writable = os.access(settings.home_folder, os.W_OK)
+    with files_lock(settings) if is_writable else nullcontext():
         shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         contents = _write(settings, part, path)
     os.sync()  # thousands of files are on the disk sooner than one after the other
@@ -141,7 +144,8 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
         for name in (BUILT, api_keys.FILE):
             _add_if_there(writing, name, settings.home_folder / name)
         copied = Path(work) / CATALOG
-        copy_catalog(Path(settings.catalog_uri.removeprefix("sqlite:")), copied)
+        with lake_place.openable(settings, read_only=True) as given:
+            copy_catalog(Path(given.catalog_uri.removeprefix("sqlite:")), copied)
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         of_copy = settings.model_copy(update={"catalog": f"sqlite:{copied}"})
         with lake.connect(of_copy, read_only=True) as opened:
@@ -177,7 +181,7 @@ def _releases(settings: Settings, held: ExitStack) -> tuple[dict[str, BinaryIO],
         hold(path, path.name)
     current = current_id(settings)
     if current is not None and current not in ids:  # released at this moment
-        hold(settings.warehouse, kept_path(settings, current).name)
+        hold(path_of(settings, current), kept_path(settings, current).name)
         ids.append(current)
     for path in (lookups.beside(kept_path(settings, release_id)) for release_id in ids):
         hold(path, path.name)

@@ -19,7 +19,7 @@ from boathouse.backup.contents import CATALOG, BackupError, Contents, read_list,
 from boathouse.backup.create import BACKUPS, require_local
 from boathouse.checkpoints import reached
 from boathouse.errors import UsageError
-from boathouse.release.files import kept_path, show
+from boathouse.release.files import show
 from boathouse.settings import Settings
 
 _OF_NO_VALUE = ("writer.lock", "writer.json", "backup.lock")
@@ -122,7 +122,7 @@ def _finish(made: Settings, beside: Path, contents: Contents) -> None:
     for path in there.releases.glob("*"):
         path.chmod(_READ_ONLY)
     if contents.current_release is not None:
-        show(there, kept_path(there, contents.current_release))
+        show(there, contents.current_release)
     problem = check_catalog(beside / CATALOG)
     with lake.connect(there, read_only=True) as opened:
         snapshot = opened.current_snapshot()

@@ -18,7 +18,7 @@ from boathouse.doctor.findings import Finding
 from boathouse.ingest import deliveries
 from boathouse.ingest.disposal import EARLIER, REASON_SUFFIX
 from boathouse.lake import Lake
-from boathouse.release import current_release, list_releases
+from boathouse.release import ReleaseInfo, current_release, list_releases, readers
 from boathouse.release.about import Written, read_base
 from boathouse.release.files import kept_ids
 from boathouse.settings import MIB, Settings
@@ -44,21 +44,51 @@ def check_release(settings: Settings) -> Iterator[Finding]:
         yield Finding("release", "warning", "Nothing was released yet.", "Run `boathouse run`.")
         return
     base = read_base(current)
-    wrong = _wrong_tables(settings.warehouse, base.written if base else {})
+    wrong = _wrong_tables(current.path, base.written if base else {})
     if base is None or wrong or current.release_id not in kept:
         yield Finding(
             "release",
             "problem",
-            f"{settings.warehouse} is not what release {current.release_id} was"
+            f"{current.path} is not what release {current.release_id} was"
             + (f": {', '.join(wrong)}." if wrong else "."),
             "Put a kept release back with `boathouse rollback`.",
         )
+        return
+    spoilt = list(_check_readers(settings, current))
+    if spoilt:
+        yield from spoilt
         return
     yield Finding(
         "release",
         "ok",
         f"Readers see release {current.release_id} of {current.released_at:%Y-%m-%d %H:%M} UTC.",
     )
+
+
+def _check_readers(settings: Settings, current: ReleaseInfo) -> Iterator[Finding]:
+    """Look whether anybody keeps other clients from the current release, or has changed theirs."""
+    put_right = (
+        "the next `boathouse run` or `boathouse release` gives everybody else a clean copy. The "
+        "release itself, the API and the dashboard are untouched."
+    )
+    writer = readers.writer(settings)
+    if writer is not None:
+        yield Finding(
+            "release",
+            "problem",
+            f"{settings.warehouse} is open for writing by {writer}: no other client can open it, "
+            "and what is written there is lost.",
+            "Close it there and open it read-only (`duckdb -readonly`, `read_only=True`); "
+            + put_right,
+        )
+    elif not readers.is_as_released(settings, current.path):
+        yield Finding(
+            "release",
+            "problem",
+            f"{settings.warehouse} was changed, or lost, since release {current.release_id} was "
+            "put there.",
+            f"Keep tables of your own in another file and attach this one; {put_right}",
+        )
 
 
 def _wrong_tables(path: Path, written: Mapping[tuple[str, str], Written]) -> list[str]:

@@ -1,6 +1,5 @@
 """The write side: who writes, and whether catalogue and files are whole."""
 
-import fcntl
 import os
 import socket
 import time
@@ -8,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from boathouse import lake_files, lock
+from boathouse import lake_files, lake_place, lock
 from boathouse.backup.catalog_copy import check_catalog as integrity_problem
 from boathouse.doctor.findings import Finding
 from boathouse.lake import Lake
@@ -25,7 +24,7 @@ _RESTORE = "Put the last backup back: `boathouse restore <backup> --overwrite`."
 def check_lock(settings: Settings) -> Iterator[Finding]:
     """Look at the writer lock of this machine, without taking it for longer than an instant."""
     holder = lock.holder(settings)
-    if not _is_locked(settings.lock_file):
+    if not lock.is_file_held(settings.lock_file):
         last = f"; last taken by {holder}" if holder else ""
         yield Finding("lock", "ok", f"Nobody is writing{last}.")
         return
@@ -56,20 +55,6 @@ def check_lock(settings: Settings) -> Iterator[Finding]:
     )
 
 
-def _is_locked(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -94,10 +79,11 @@ def check_nothing(settings: Settings) -> Iterator[Finding]:
 
 def check_catalog_file(settings: Settings) -> Iterator[Finding]:
     """Let SQLite check the catalogue; of PostgreSQL there is no file."""
-    if settings.postgres is not None:
+    path = settings.catalog_file
+    if path is None:
         return
-    path = Path(settings.catalog_uri.removeprefix("sqlite:"))
-    problem = integrity_problem(path)
+    with lake_place.openable(settings, read_only=True) as given:
+        problem = integrity_problem(given.catalog_file or path)
     if problem:
         yield Finding("catalogue", "problem", f"{path} is damaged: {problem}", _RESTORE)
     else:

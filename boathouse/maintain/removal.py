@@ -19,6 +19,7 @@ from boathouse.errors import LakeError
 from boathouse.lake import Lake
 from boathouse.release import files as release_files
 from boathouse.settings import Settings
+from boathouse.sql import literal
 
 _KEPT_WORK = ("sql_history",)
 _DAY_SECONDS = 24 * 3600
@@ -62,7 +63,13 @@ def remove_files(lake: Lake, settings: Settings, *, dry_run: bool) -> Removed:
 
 
 def _remove(lake: Lake, settings: Settings, dry_run: bool) -> Removed:
-    unused = _ask(lake, settings, "ducklake_cleanup_old_files", dry_run=True)
+    if not dry_run:
+        _disown(lake, settings)
+    unused = [
+        path
+        for path in _ask(lake, settings, "ducklake_cleanup_old_files", dry_run=True)
+        if is_ours(path, settings)
+    ]
     orphans = _ask(lake, settings, "ducklake_delete_orphaned_files", dry_run=True)
     require_unused([*unused, *orphans], lake_files.referenced(lake, settings))
     size = sum(_size(path) for path in {*unused, *orphans})
@@ -73,6 +80,23 @@ def _remove(lake: Lake, settings: Settings, dry_run: bool) -> Removed:
         if orphans:
             _ask(lake, settings, "ducklake_delete_orphaned_files")
     return Removed(tuple(unused), tuple(orphans), size)
+
+
+def is_ours(path: str, settings: Settings) -> bool:
+    """Return whether a file lies where this lake keeps its files."""
+    if lake_files.is_local(settings):
+        path = os.path.normpath(path)
+    return path.startswith(settings.data_path.rstrip("/") + "/")
+
+
+def _disown(lake: Lake, settings: Settings) -> None:
+    """Forget files elsewhere that are no longer used: the original of a copied lake has them."""
+    scheduled = "__ducklake_metadata_lake.ducklake_files_scheduled_for_deletion"
+    paths = lake.rows(f"select path from {scheduled} where not path_is_relative")
+    for path in (path for (path,) in paths if not is_ours(path, settings)):
+        lake.con.execute(
+            f"delete from {scheduled} where path = {literal(path)} and not path_is_relative"
+        )
 
 
 def _ask(lake: Lake, settings: Settings, function: str, *, dry_run: bool = False) -> list[str]:

@@ -1,29 +1,21 @@
 """The files of releases: where they lie, which one is current, and how one becomes it.
 
-`warehouse.duckdb` is a second name (a hard link) of one of the files in `releases/`, and which
-one that is decides what is current. A file gets its name in `releases/` only after readers have
-seen it, so whatever lies there was released once. Every step is a rename or a link, so a process
-killed at any point leaves the old release or the new one; `tidy` mends the rest.
+`warehouse.duckdb` is a link to a copy of one of the files in `releases/` (see `readers`), and the
+copy's name decides which one is current. A file gets its name in `releases/` only after readers
+have seen it, so whatever lies there was released once. Every step is a rename or a link, so a
+process killed at any point leaves the old release or the new one; `tidy` mends the rest.
 """
 
-import errno
-import fcntl
-import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from boathouse.checkpoints import reached
 from boathouse.errors import ReleaseError
-from boathouse.release import lookups
+from boathouse.release import lookups, readers
 from boathouse.release.about import read_info
+from boathouse.release.copying import copy, sync
 from boathouse.release.report import ReleaseInfo
 from boathouse.settings import Settings
-
-_FICLONE = 0x40049409  # Linux: share the blocks of another file until one of them is written
-_NOT_HERE = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP)
-_READ_ONLY = 0o444  # whoever opens the released file to write in it is told no
-_ATTEMPTS = 3
 
 
 def kept_path(settings: Settings, release_id: int) -> Path:
@@ -44,13 +36,16 @@ def kept_ids(settings: Settings) -> list[int]:
 
 def current_id(settings: Settings) -> int | None:
     """Return the id of the release that readers see, or None when they see none."""
+    shown = readers.shown_id(settings)
+    if shown is not None:
+        return shown
     if not settings.warehouse.exists():
         return None
+    # A file, where there are no links, or as it was made until now.
     for release_id in kept_ids(settings):
         with suppress(FileNotFoundError):  # pruned at this moment
             if settings.warehouse.samefile(kept_path(settings, release_id)):
                 return release_id
-    # A copy, where the file system knows no links, or a file that was not named yet.
     info = read_info(settings.warehouse)
     return info.release_id if info else None
 
@@ -84,41 +79,34 @@ def current_release(settings: Settings) -> ReleaseInfo | None:
                 hint="Put a release back with `boathouse rollback`, or make a new one.",
             )
         return None
-    kept = kept_path(settings, release_id)
-    info = read_info(kept if kept.exists() else settings.warehouse, is_current=True)
+    path = path_of(settings, release_id)
+    try:
+        info = read_info(path, is_current=True)
+    except FileNotFoundError:
+        info = None
     if info is None:
         raise ReleaseError(
-            f"The released file {kept} cannot be read.",
+            f"The released file {path} cannot be read.",
             hint="Put another one back with `boathouse rollback`, or make a new release.",
         )
     return info
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a file in the cheapest way that the file system knows."""
-    with source.open("rb") as reading, target.open("wb") as writing:
-        with suppress(OSError):
-            fcntl.ioctl(writing.fileno(), _FICLONE, reading.fileno())
-            return
-        try:
-            while os.copy_file_range(reading.fileno(), writing.fileno(), 1 << 30):
-                pass
-            return
-        except OSError as error:
-            if error.errno not in _NOT_HERE:
-                raise
-    shutil.copyfile(source, target)
+def path_of(settings: Settings, release_id: int) -> Path:
+    """Return the file of a release that was shown, whether it has been named by now or not."""
+    kept, temporary = kept_path(settings, release_id), temporary_path(settings, release_id)
+    return next((path for path in (kept, temporary) if path.exists()), settings.warehouse)
 
 
 def publish(settings: Settings, release_id: int) -> None:
     """Make the finished temporary file of a release the one that readers see, then name it."""
     temporary = temporary_path(settings, release_id)
     for path in (lookups.beside(temporary), temporary):
-        path.chmod(_READ_ONLY)
-        _sync(path)
+        path.chmod(readers.READ_ONLY)
+        sync(path)
     lookups.beside(temporary).replace(lookups.beside(kept_path(settings, release_id)))
     reached("release:lookups-named")
-    show(settings, temporary)
+    readers.show(settings, release_id, temporary)
     reached("release:shown")
     _name(settings, release_id)
     reached("release:named")
@@ -131,52 +119,41 @@ def name_shown(settings: Settings) -> None:
         return
     temporary = temporary_path(settings, shown)
     if not temporary.exists():
-        _link(settings.warehouse, temporary)
+        copy(settings.warehouse, temporary)
+        temporary.chmod(readers.READ_ONLY)
+        sync(temporary)
     _name(settings, shown)
 
 
 def _name(settings: Settings, release_id: int) -> None:
     with suppress(FileNotFoundError):  # named by another process at this moment
         temporary_path(settings, release_id).replace(kept_path(settings, release_id))
-    _sync(settings.releases)
+    sync(settings.releases)
 
 
-def show(settings: Settings, path: Path) -> None:
-    """Make a release's file the one that readers see, in one atomic step."""
-    link = settings.home_folder / f".warehouse.{os.getpid()}.tmp"
-    for attempt in range(_ATTEMPTS):
-        try:
-            link.unlink(missing_ok=True)
-            _link(path, link)
-            reached("release:linked")
-            link.replace(settings.warehouse)
-            break
-        except FileNotFoundError:
-            # Another process has tidied up between the two steps.
-            if attempt == _ATTEMPTS - 1:
-                raise
-    link.unlink(missing_ok=True)  # it stays when it was a link to the very same file
-    _sync(settings.home_folder)
+def show(settings: Settings, release_id: int) -> None:
+    """Make a kept release the one that readers see, in one atomic step."""
+    readers.show(settings, release_id, kept_path(settings, release_id))
 
 
-def _link(path: Path, link: Path) -> None:
-    try:
-        link.hardlink_to(path)
-    except FileNotFoundError:
-        raise
-    except OSError:  # no hard links here
-        copy(path, link)
-        link.chmod(_READ_ONLY)
-        _sync(link)
+def mend_readers(settings: Settings) -> None:
+    """Give readers a clean copy when somebody has changed theirs, or keeps it to himself.
+
+    Called by the one writer: another one could be showing another release.
+    """
+    spoilt = spoilt_for_readers(settings)
+    if spoilt is not None:
+        show(settings, spoilt)
 
 
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def spoilt_for_readers(settings: Settings) -> int | None:
+    """Return the current release if what readers open needs mending, else None."""
+    shown = current_id(settings)
+    if shown is None or not kept_path(settings, shown).exists():
+        return None
+    file = kept_path(settings, shown)
+    is_well = readers.is_as_released(settings, file) and readers.is_apart(settings, file)
+    return shown if not is_well or readers.writer(settings) is not None else None
 
 
 def tidy(settings: Settings) -> None:
@@ -185,15 +162,16 @@ def tidy(settings: Settings) -> None:
     for link in settings.home_folder.glob(".warehouse.*.tmp"):
         link.unlink(missing_ok=True)
     name_shown(settings)
+    mend_readers(settings)
     for leftover in leftovers(settings):
         leftover.unlink(missing_ok=True)
 
 
 def leftovers(settings: Settings) -> list[Path]:
-    """Return the files in `releases/` that belong to no release, once `name_shown` was called."""
+    """Return the files that belong to no release, once `name_shown` was called."""
     kept = {lookups.beside(kept_path(settings, each)) for each in kept_ids(settings)}
     orphans = [path for path in settings.releases.glob("*.lookups.sqlite") if path not in kept]
-    return [*settings.releases.glob(".*.tmp*"), *orphans]
+    return [*settings.releases.glob(".*.tmp*"), *orphans, *readers.leftovers(settings)]
 
 
 def prune(settings: Settings) -> None:

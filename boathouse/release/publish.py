@@ -123,7 +123,7 @@ class _Release:
             reason = f"Rolled back to release {shown.release_id}; nothing has changed since."
             return self._report(shown, plan, is_new=False, reason=reason, is_rolled_back=True)
         with self._timed("swap"):
-            files.show(self.settings, newest.path)
+            files.show(self.settings, newest.release_id)
         with self._timed("note"):
             note_releases(opened, files.list_releases(self.settings))
         reason = f"Nothing has changed since release {newest.release_id}, which is back."
@@ -258,7 +258,7 @@ def rollback(settings: Settings, release_id: int | None = None) -> ReleaseInfo:
     current = files.current_id(settings)
     chosen = _choose(kept, current, release_id)
     if chosen.release_id != current:
-        files.show(settings, chosen.path)
+        files.show(settings, chosen.release_id)
         reached("rollback:shown")
     if lake.exists(settings) and (lock.held_here(settings) or not lock.is_held(settings)):
         with lock.writer(settings, "boathouse rollback"), lake.connect(settings) as opened:

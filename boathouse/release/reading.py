@@ -77,7 +77,7 @@ class Warehouse(Generic[R]):
             NoReleaseError: there is none.
         """
         try:
-            stat = self.settings.warehouse.stat()
+            stat = self.settings.warehouse.lstat()
         except OSError:
             raise NoReleaseError(
                 f"There is no release yet: {self.settings.warehouse} does not exist.",

@@ -12,9 +12,10 @@ import duckdb
 
 from boathouse.checkpoints import reached
 from boathouse.errors import ReleaseError
-from boathouse.release import files, lookups
+from boathouse.release import lookups
 from boathouse.release.about import About, Written, macro_record, write_about
 from boathouse.release.contents import MARTS, META, Macro, Measure, Relation
+from boathouse.release.copying import copy
 from boathouse.release.plan import Plan, Step, Way
 from boathouse.release.report import MartReport
 from boathouse.sql import identifier, literal
@@ -42,7 +43,7 @@ def write_file(
         duckdb.Error, OSError: it could not be written.
     """
     if plan.base is not None:
-        files.copy(plan.base.path, path)
+        copy(plan.base.path, path)
         path.chmod(0o644)
     reached("release:copied")
     looked_up = _lookups(plan, path)
@@ -79,7 +80,7 @@ def _lookups(plan: Plan, path: Path) -> lookups.Writer:
     """Return what writes the look-ups beside the file, from those of the release it starts from."""
     target = lookups.beside(path)
     if plan.base is not None and plan.base.lookups:
-        files.copy(lookups.beside(plan.base.path), target)
+        copy(lookups.beside(plan.base.path), target)
         target.chmod(0o644)
     return lookups.Writer(target, plan.contents.lookups)
 

@@ -193,6 +193,7 @@ def test_list_that_names_a_file_outside_the_home_is_refused(yard: Yard, tmp_path
 def test_lake_that_lacks_a_file_is_not_backed_up_as_if_it_were_whole(
     yard: Yard, tmp_path: Path
 ) -> None:
+    yard.load()
     next(Path(yard.settings.data_path).rglob("*.parquet")).unlink()
     with pytest.raises(BackupError, match="missing or damaged"):
         backup(yard.settings, tmp_path / "made")
@@ -247,7 +248,7 @@ def test_releases_come_back_with_the_one_that_readers_saw(house: Settings, tmp_p
     assert [each.release_id for each in list_releases(again)] == [2, 1]
     assert houses.released_marts(again) == houses.released_marts(house)
     assert not os.access(again.warehouse, os.W_OK) or os.geteuid() == 0
-    assert again.warehouse.samefile(again.releases / "1.duckdb")
+    assert again.warehouse.read_bytes() == (again.releases / "1.duckdb").read_bytes()
     maintain(again.model_copy(update=AT_ONCE))
     with lake.connect(again, read_only=True, version=shown.lake_snapshot) as opened:
         players = opened.value("select count(*) from lake.marts.dim_players")

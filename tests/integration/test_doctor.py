@@ -8,7 +8,7 @@ from pathlib import Path
 import houses
 import pytest
 
-from boathouse import doctor, lock
+from boathouse import doctor, lake, lock
 from boathouse.doctor import Diagnosis, Level
 from boathouse.release import release
 from boathouse.settings import Settings
@@ -30,8 +30,8 @@ def home(_released: Settings, tmp_path: Path) -> Settings:
     from support.homes import clone
 
     settings = clone(_released, tmp_path / "data")
-    settings.warehouse.unlink()
-    settings.warehouse.hardlink_to(settings.releases / "1.duckdb")
+    with lake.connect(settings):
+        pass  # a writer has noted by now that this is another home
     return settings
 
 

@@ -92,13 +92,13 @@ def test_release_shows_the_marts_as_they_are_in_the_lake(house: Settings) -> Non
     assert_tidy(house)
 
 
-def test_released_file_is_read_only_has_no_wal_and_is_a_link_to_the_kept_one(
-    house: Settings,
-) -> None:
+def test_everybody_is_led_to_a_read_only_copy_of_the_released_file(house: Settings) -> None:
     info = release(house).release
     assert info.path == house.releases / "1.duckdb"
-    assert house.warehouse.samefile(info.path)
-    assert stat.S_IMODE(house.warehouse.stat().st_mode) == 0o444
+    assert house.warehouse.is_symlink() and not house.warehouse.samefile(info.path)
+    assert house.warehouse.read_bytes() == info.path.read_bytes()
+    for path in (house.warehouse, info.path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o444
     assert not list(house.home_folder.rglob("*.wal"))
 
 
@@ -587,10 +587,11 @@ def test_file_system_without_links_gets_copies(
     def refuse(self: Path, target: Path) -> None:
         raise PermissionError(1, "Operation not permitted", str(self), None, str(target))
 
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    monkeypatch.setattr(Path, "symlink_to", refuse)
     release(house)
     change(house)
     release(house)
+    assert not house.warehouse.is_symlink()
     assert not house.warehouse.samefile(house.releases / "2.duckdb")
     assert seen(house) == 61
     rollback(house)

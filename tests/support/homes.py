@@ -1,7 +1,6 @@
 """Homes and projects for tests: the real project's part for a few domains, and copies of a home."""
 
 import shutil
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,10 +50,4 @@ def clone(template: Settings, home: Path) -> Settings:
     if parsed.exists() and not target.exists():
         target.mkdir(parents=True)
         shutil.copy(parsed, target)
-    con = sqlite3.connect(home / "catalog.sqlite")
-    with con:
-        con.execute(
-            "update ducklake_metadata set value = ? where key = 'data_path'", [f"{home}/lake/"]
-        )
-    con.close()
     return template.model_copy(update={"home": home})
