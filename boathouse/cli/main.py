@@ -20,7 +20,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    from boathouse.cli import keys, upkeep  # noqa: F401  # their commands join those of `app`
+    from boathouse.cli import environments, keys, upkeep  # noqa: F401  # their commands join those of `app`
     from boathouse.cli.commands import app
 
     try:
