@@ -175,7 +175,12 @@ def _tell_of_full_disk(error: duckdb.Error, settings: Settings) -> None:
 
 
 def _attach_statement(
-    settings: Settings, *, read_only: bool, version: int | None, as_of: datetime | None
+    settings: Settings,
+    *,
+    read_only: bool,
+    version: int | None = None,
+    as_of: datetime | None = None,
+    name: str = NAME,
 ) -> str:
     """Return the `ATTACH` statement for the lake, now or as it was."""
     options = [f"DATA_PATH {literal(settings.data_path)}"]
@@ -192,7 +197,7 @@ def _attach_statement(
     if as_of is not None:
         options.append(f"SNAPSHOT_TIME {literal(as_of.isoformat(sep=' '))}")
     address = literal(f"ducklake:{settings.catalog_uri}")
-    return f"ATTACH IF NOT EXISTS {address} AS lake ({', '.join(options)})"
+    return f"ATTACH IF NOT EXISTS {address} AS {name} ({', '.join(options)})"
 
 
 def exists(settings: Settings) -> bool:
@@ -352,3 +357,13 @@ def attach(
         time.sleep(pause)
         pause *= 2
     raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def beside(lake: Lake, settings: Settings, name: str) -> Iterator[None]:
+    """Attach another lake under a name, to be read beside an open one, for a `with` block."""
+    lake.con.execute(_attach_statement(settings, read_only=True, name=name))
+    try:
+        yield
+    finally:
+        lake.con.execute(f"detach {name}")

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from boathouse.errors import UsageError
 
 MIB = 1024 * 1024
+ENVIRONMENTS = "environments"
+ENVIRONMENT_FILE = "environment.json"  # makes a folder an environment: see boathouse/environments
 
 
 def project_folder() -> Path:
@@ -39,6 +41,7 @@ class Settings(BaseSettings):
 
     project: Path = Field(default_factory=project_folder, description="Folder of dbt_project.yml.")
     home: Path = Field(default=Path("data"), description="Folder of everything that is data.")
+    env: str = Field(default="", description="Environment in that folder to work in.")
     catalog: str = Field(default="", description="sqlite:<path> or a PostgreSQL address.")
     lake: str = Field(default="", description="Folder or s3:// prefix of the Parquet files.")
     memory_limit: str = Field(default="3GB", description="Most memory DuckDB may use.")
@@ -85,6 +88,37 @@ class Settings(BaseSettings):
     smtp_security: Literal["starttls", "tls", "none"] = Field(
         default="starttls", description="How the way to the mail server is kept private."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _enter_environment(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Make the environment's folder the home; catalogue and lake of an environment lie in it.
+
+        Doing so again changes nothing: a process that is started inside finds the same home.
+        """
+        env = values.get("env")
+        if not env:
+            return values
+        home = Path(values.get("home", "data"))
+        if (home.parent.name, home.name) != (ENVIRONMENTS, env):
+            home = home / ENVIRONMENTS / env
+        return {**values, "home": home, "catalog": "", "lake": ""}
+
+    @model_validator(mode="after")
+    def _require_environment(self) -> Self:
+        is_environment = (self.home_folder / ENVIRONMENT_FILE).exists()
+        if self.env and not is_environment:
+            raise UsageError(
+                f"There is no environment {self.env!r} in {self.home_folder.parents[1]}.",
+                hint="`boathouse env list` names them; `boathouse env create` makes one.",
+            )
+        if is_environment and (self.catalog or self.lake):
+            raise UsageError(
+                f"{self.home_folder} is an environment, whose catalogue and lake lie in it, but "
+                "BOATHOUSE_CATALOG or BOATHOUSE_LAKE says otherwise.",
+                hint="Name it with BOATHOUSE_ENV or --env, or unset both.",
+            )
+        return self
 
     @field_validator("project", "home")
     @classmethod

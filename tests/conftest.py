@@ -41,7 +41,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the settings of whoever runs the tests out of them."""
-    for name in ("HOME", "PROJECT", "CATALOG", "LAKE", "KILL_AT"):
+    for name in ("HOME", "PROJECT", "ENV", "CATALOG", "LAKE", "KILL_AT"):
         monkeypatch.delenv(f"BOATHOUSE_{name}", raising=False)
     monkeypatch.setenv("BOATHOUSE_HOME", str(tmp_path / "not-the-home-of-this-test"))
     for name in ("DBT_TARGET_PATH", "DBT_LOG_PATH", "DBT_WRITE_JSON"):

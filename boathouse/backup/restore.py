@@ -19,8 +19,8 @@ from boathouse.backup.contents import CATALOG, BackupError, Contents, read_list,
 from boathouse.backup.create import BACKUPS, require_local
 from boathouse.checkpoints import reached
 from boathouse.errors import UsageError
-from boathouse.release.files import show
-from boathouse.settings import Settings
+from boathouse.release.files import kept_path, show
+from boathouse.settings import ENVIRONMENT_FILE, Settings
 
 _OF_NO_VALUE = ("writer.lock", "writer.json", "backup.lock")
 _READ_ONLY = 0o444
@@ -57,12 +57,17 @@ def restore(
         overwrite: Whether a home with data may be set aside; nothing of it is deleted.
 
     Raises:
-        UsageError: the home has data and `overwrite` was not said, or catalogue and lake do not
-            lie in it.
+        UsageError: the home has data and `overwrite` was not said, is an environment, or catalogue
+            and lake do not lie in it.
         BackupError: the backup is not whole; nothing was changed.
         LockTimeoutError: somebody was writing in the home for too long.
     """
     started = time.monotonic()
+    if into is None and (settings.home_folder / ENVIRONMENT_FILE).exists():
+        raise UsageError(
+            f"{settings.home_folder} is an environment, and a backup makes a home.",
+            hint="Restore --into another folder, or leave BOATHOUSE_ENV and --env out.",
+        )
     made = _settings_of(settings, into)
     home = made.home_folder
     if has_data(home) and not overwrite:

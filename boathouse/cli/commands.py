@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from boathouse.cli.options import Debug, Json, print_json, progress
+from boathouse.cli.options import Debug, Json, print_json, progress, state
 from boathouse.cli.options import read_settings as _settings
 from boathouse.cli.several import Several
 
@@ -395,6 +395,10 @@ def common(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version)
     ] = False,
+    env: Annotated[
+        str, typer.Option("--env", help="Work in this environment [default: BOATHOUSE_ENV].")
+    ] = "",
 ) -> None:
     """Boathouse: raw files in, tested marts out, in a warehouse that you own."""
     del version
+    state.env = env

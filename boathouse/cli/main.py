@@ -41,7 +41,7 @@ def _run() -> int:
     """Run the command that the arguments name, and return its exit code."""
     import typer
 
-    from boathouse.cli import keys, upkeep  # noqa: F401  # their commands join those of `app`
+    from boathouse.cli import environments, keys, upkeep  # noqa: F401  # their commands join those of `app`
     from boathouse.cli.commands import app
 
     try:

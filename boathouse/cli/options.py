@@ -21,6 +21,7 @@ class State:
 
     json: bool = False
     debug: bool = False
+    env: str = ""
 
 
 state = State()
@@ -42,15 +43,20 @@ Debug = Annotated[
 ]
 
 
-def read_settings() -> Any:
-    """Return the settings of the environment; a bad one is wrong usage."""
+def read_settings(*, of_main_home: bool = False) -> Any:
+    """Return the settings of the environment; a bad one is wrong usage.
+
+    With `of_main_home` those of the home itself, whichever environment in it was chosen.
+    """
     from pydantic import ValidationError
 
     from boathouse.errors import UsageError
     from boathouse.settings import Settings
 
     try:
-        return Settings()
+        if of_main_home:
+            return Settings(env="")
+        return Settings(env=state.env) if state.env else Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()

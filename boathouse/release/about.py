@@ -1,8 +1,9 @@
 """Schema `meta` of a released file: what the release is, and what it shows of the lake's `meta`.
 
 `release` is one row about the file itself; `contents` says of every table in it how it came
-there, which is what the next release starts from; `sources` says how fresh each source should be.
-The rest are copies for readers.
+there, which is what the next release starts from; `sources` says how fresh each source should be,
+`keys` by which columns a test finds each row of a mart to be another. The rest are copies for
+readers.
 """
 
 from collections.abc import Sequence
@@ -223,6 +224,12 @@ def _copies(about: About) -> dict[str, str]:
                 api
             from lake.meta.nodes {version}
             where api <> '' and schema_name = 'marts'
+            order by mart
+        """,
+        "keys": f"""
+            select relation as mart, unique_columns
+            from lake.meta.nodes {version}
+            where unique_columns <> [] and schema_name = 'marts'
             order by mart
         """,
         "builds": f"""
