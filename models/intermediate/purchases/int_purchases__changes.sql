@@ -67,45 +67,35 @@ snapshot_rows as (
     where value_rank = 1
 ),
 
-rows_now as (
-    select
-        compared_snapshots.snapshot_date,
-        compared_snapshots.previous_snapshot_date,
-        snapshot_rows.purchase_id,
-        snapshot_rows.product_id,
-        snapshot_rows.user_id,
-        snapshot_rows.purchased_on
-    from compared_snapshots
-    inner join snapshot_rows on compared_snapshots.snapshot_date = snapshot_rows.snapshot_date
-),
-
 rows_before as (
     select
         compared_snapshots.snapshot_date,
-        compared_snapshots.previous_snapshot_date,
         snapshot_rows.purchase_id,
         snapshot_rows.product_id,
         snapshot_rows.user_id,
         snapshot_rows.purchased_on
-    from compared_snapshots
-    inner join snapshot_rows
-        on compared_snapshots.previous_snapshot_date = snapshot_rows.snapshot_date
+    from snapshot_rows
+    inner join compared_snapshots
+        on snapshot_rows.snapshot_date = compared_snapshots.previous_snapshot_date
 )
 
 select
-    coalesce(rows_now.snapshot_date, rows_before.snapshot_date) as snapshot_date,
-    coalesce(rows_now.previous_snapshot_date, rows_before.previous_snapshot_date)
-        as previous_snapshot_date,
-    coalesce(rows_now.purchase_id, rows_before.purchase_id) as purchase_id,
-    rows_now.product_id,
-    rows_now.user_id,
-    rows_now.purchased_on,
-    rows_now.purchase_id is null as is_missing
-from rows_now
+    compared_snapshots.snapshot_date,
+    compared_snapshots.previous_snapshot_date,
+    coalesce(snapshot_rows.purchase_id, rows_before.purchase_id) as purchase_id,
+    snapshot_rows.product_id,
+    snapshot_rows.user_id,
+    snapshot_rows.purchased_on,
+    snapshot_rows.purchase_id is null as is_missing
+from snapshot_rows
 full outer join rows_before
     on
-        rows_now.snapshot_date = rows_before.snapshot_date
-        and rows_now.purchase_id = rows_before.purchase_id
+        snapshot_rows.snapshot_date = rows_before.snapshot_date
+        and snapshot_rows.purchase_id = rows_before.purchase_id
+inner join compared_snapshots
+    on
+        coalesce(snapshot_rows.snapshot_date, rows_before.snapshot_date)
+        = compared_snapshots.snapshot_date
 where
-    row(rows_now.product_id, rows_now.user_id, rows_now.purchased_on)
+    row(snapshot_rows.product_id, snapshot_rows.user_id, snapshot_rows.purchased_on)
     is distinct from row(rows_before.product_id, rows_before.user_id, rows_before.purchased_on)
