@@ -19,6 +19,9 @@ _BUILD_RESULTS = {
     "seconds": "double",
     "rows": "bigint",
     "message": "varchar",
+    # Of the code that ran, and the relation it made or tested: see boathouse/build/nodes.py.
+    "fingerprint": "varchar",
+    "place": "varchar",
 }
 META_TABLES: dict[str, dict[str, str]] = {
     "loads": {
@@ -54,6 +57,7 @@ META_TABLES: dict[str, dict[str, str]] = {
         "lake_snapshot": "bigint",
         # What was going to run; kept only while it runs, so that it stays when the build is killed.
         "selected": "varchar[]",
+        "load_id": "bigint",  # the newest load when it began
     },
     "build_results": _BUILD_RESULTS,
     "releases": {
@@ -88,16 +92,33 @@ META_TABLES: dict[str, dict[str, str]] = {
         "unique_columns": "varchar[]",
         "lookups": "varchar",
         "api": "varchar",
+        "fingerprint": "varchar",
+        "place": "varchar",
     },
+    # The files that these nodes were parsed from, as a hash; no row when that is not known.
+    "project": {"files": "varchar"},
     # Each node's latest result when the last release was made, so that later builds alone tell
     # what has changed since: see boathouse/build/blockers.py.
     "node_results": _BUILD_RESULTS,
-    # How far each incremental model has followed what was loaded: see macros/incremental.
+    # How far each incremental model has followed what was loaded: see boathouse/build/following.py.
     "model_state": {
-        "model": "varchar",
+        "model": "varchar",  # its relation, as dbt writes the name
         "load_id": "bigint",
         "lake_snapshot": "bigint",
         "rebuilt_snapshot": "bigint",
+        "fingerprint": "varchar",  # of the code that all of its rows were made by
+        "stale_reason": "varchar",  # why its rows are not to be trusted, when that was found out
+        "tracks_snapshot": "bigint",  # since when its changes are noted as they are now
+    },
+    # What was compared with a full refresh: see boathouse/audit.py.
+    "audits": {
+        "model": "varchar",
+        "load_id": "bigint",
+        "lake_snapshot": "bigint",
+        "keys": "bigint",
+        "differences": "bigint",
+        "skipped": "varchar",  # why it was not compared
+        "audited_at": "timestamp",
     },
 }
 REPLACED_BY = "_replaced_by"

@@ -4,15 +4,20 @@ dbt-duckdb calls this plugin (see `profiles.yml`) for every dbt command, so that
 typed by hand behaves like `boathouse build`.
 """
 
+import threading
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.adapters.duckdb.utils import TargetConfig
+from dbt.adapters.factory import get_adapter_by_type
 from dbt.flags import get_flags
 from duckdb import DuckDBPyConnection
 
 from boathouse import catalog, lake, lock
 from boathouse.build import nodes, tested
+from boathouse.build.following import Following
 from boathouse.contracts import load_contracts
 from boathouse.settings import current_settings
 from boathouse.sql import literal
@@ -28,6 +33,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Read the settings; the profile itself has nothing to say."""
         self._settings = current_settings()
+        self._following: tuple[Any, Following] | None = None
+        self._lock = threading.Lock()
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         """Add the engine's limits to what the connection is opened with."""
@@ -47,7 +54,8 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
             with nullcontext() if held else lock.writer(self._settings, f"dbt {command}"):
                 catalog.ensure(opened, contracts)
         if command in _BUILDS:
-            nodes.remember(opened, nodes.of_command(get_flags()))
+            if nodes.is_for_release(get_flags(), get_adapter_by_type("duckdb").config):
+                nodes.remember(opened, nodes.of_command(get_flags()), nodes.files_of_command())
             lake.suit_threads(conn, self._settings)
 
     def configure_cursor(self, cursor: Any) -> None:
@@ -57,3 +65,39 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
             # What meta.builds says has started the build.
             settings.append(f"set variable boathouse_command = {literal(holder.command)}")
         cursor.execute("; ".join(settings))
+
+    def store(self, target_config: TargetConfig) -> None:
+        """Answer a macro: dbt has no other way from SQL to Python.
+
+        `config` holds the question and, under `answer`, the dictionary to be filled.
+        """
+        asked = target_config.config
+        following = self._of_command()
+        if "following" in asked:
+            asked["answer"].update(asdict(following.ask(asked["following"])))
+        elif "narrow" in asked:
+            asked["answer"]["sql"] = following.narrowed(asked["narrow"], asked["sql"])
+        elif "changes" in asked:
+            asked["answer"]["sql"] = following.changes(asked["of"], asked["changes"])
+        elif "nodes" in asked:
+            asked["answer"].update(following.nodes)
+
+    def _of_command(self) -> Following:
+        """Return what the models of the command that is running have to do."""
+        flags = get_flags()
+        with self._lock:
+            if self._following is None or self._following[0] is not flags:
+                following = Following(
+                    get_adapter_by_type("duckdb"),
+                    nodes.of_command(flags),
+                    is_cut=_is_cut(flags),
+                    may_rebuild=self._settings.rebuild == "auto" or flags.FULL_REFRESH,
+                )
+                self._following = flags, following
+            return self._following[1]
+
+
+def _is_cut(flags: Any) -> bool:
+    """Return whether models see only part of their inputs, as with --empty or --sample."""
+    cuts = ("EMPTY", "SAMPLE", "EVENT_TIME_START", "EVENT_TIME_END")
+    return any(getattr(flags, name, None) for name in cuts)

@@ -1,34 +1,32 @@
 """The main job: load what waits, build what that touches, release what passed its tests."""
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from boathouse import lake, lock
-from boathouse.build import BuildReport, Manifest, NodeProgress, find_blockers, run_build
+from boathouse import catalog, lake, lock
+from boathouse.build import (
+    BuildReport,
+    Manifest,
+    NodeProgress,
+    Plan,
+    make_plan,
+    nodes,
+    prepare_manifest,
+    project_hash,
+    run_build,
+)
 from boathouse.checkpoints import reached
 from boathouse.compaction import compact
-from boathouse.contracts import SOURCE_NAME, load_contracts
+from boathouse.contracts import load_contracts
 from boathouse.ingest.loader import Progress, load
 from boathouse.ingest.report import LoadReport
 from boathouse.release import ReleaseReport
 from boathouse.release import release as release_marts
 from boathouse.settings import Settings
 
-_PROJECT_FILES = ("models", "macros", "seeds", "snapshots", "tests/data")
 SHORT_WAIT_SECONDS = 0.1  # for the writer lock: not worth telling
-
-
-@dataclass(frozen=True)
-class Built:
-    """Up to where everything was built and tested: by which code, from which loads."""
-
-    project_hash: str
-    load_id: int
 
 
 @dataclass
@@ -62,8 +60,7 @@ def run(
 ) -> RunReport:
     """Load, build what is touched, and release; one writer from beginning to end.
 
-    Only models that follow sources with new loads are built, unless the models themselves
-    changed or the last build was not green: then all of them are.
+    Only what is out of date is built: see `boathouse.build.plan`.
 
     Raises:
         BuildError: a model or test failed; what was loaded stays loaded, nothing is released.
@@ -80,23 +77,22 @@ def run(
             report.seconds["wait"] = waited
         report.seconds["load"] = time.monotonic() - started - waited
         reached("run:loaded")
-        selection = what_to_build(settings)
-        built = last_built(settings)
-        if selection is not None:
+        before_build = time.monotonic()
+        is_warm = manifest is not None
+        to_do, manifest = plan(settings, manifest)
+        if not to_do.is_empty:
             tell("Building")
-            before_build = time.monotonic()
             report.build = run_build(
                 settings,
-                select=selection,
-                # Unit tests speak of the code alone, and the code has passed them.
-                exclude=["resource_type:unit_test"] if selection else [],
-                tested_load=built.load_id if built and selection else 0,
+                select=to_do.select,
+                exclude=to_do.exclude,
+                tested_load=to_do.tested_load,
                 command=command,
                 on_progress=on_build,
                 manifest=manifest,
+                is_warm=is_warm,
             )
             report.build.require_green()
-            remember_built(settings)
             report.seconds["build"] = time.monotonic() - before_build
             reached("run:built")
         tell("Releasing")
@@ -110,57 +106,22 @@ def run(
     return report
 
 
-def what_to_build(settings: Settings) -> list[str] | None:
-    """Return dbt selectors of what is out of date: [] for everything, None for nothing."""
-    with lake.connect(settings, read_only=True) as opened:
-        built = last_built(settings)
-        if built is None or built.project_hash != project_hash(settings.project):
-            return []
-        if find_blockers(opened):
-            return []
-        sources = opened.rows(
-            "select distinct source from lake.meta.loads "
-            "where load_id > ? and status in ('loaded', 'replaced') order by source",
-            [built.load_id],
-        )
-    return [f"source:{SOURCE_NAME}.{source}+" for (source,) in sources] or None
+def plan(settings: Settings, manifest: Manifest | None = None) -> tuple[Plan, Manifest | None]:
+    """Return what a build has to do, and the project if it had to be parsed to know that.
 
+    The project is parsed when its files are not those that the lake knows the nodes of.
 
-def _built_file(settings: Settings) -> Path:
-    return settings.home_folder / "dbt" / "built.json"
-
-
-def last_built(settings: Settings) -> Built | None:
-    """Return up to where the last green run built, or None when there was none."""
-    try:
-        return Built(**json.loads(_built_file(settings).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def remember_built(settings: Settings) -> None:
-    """Note that everything loaded so far has been built by the project as it is."""
-    with lake.connect(settings, read_only=True) as opened:
-        load_id = opened.value("select coalesce(max(load_id), 0) from lake.meta.loads")
-    built = Built(project_hash(settings.project), load_id)
-    path = _built_file(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(asdict(built)))
-    temporary.replace(path)
-
-
-def project_hash(project: Path) -> str:
-    """Return a hash over everything that decides what a build makes."""
-    digest = hashlib.sha256()
-    for path in _project_files(project):
-        digest.update(path.relative_to(project).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def _project_files(project: Path) -> Iterable[Path]:
-    yield project / "dbt_project.yml"
-    yield project / "profiles.yml"
-    for folder in _PROJECT_FILES:
-        yield from sorted(path for path in (project / folder).rglob("*") if path.is_file())
+    Raises:
+        BuildError: the project cannot be parsed; says where and why.
+    """
+    files = project_hash(settings.project)
+    with lock.writer(settings, "boathouse plan"):
+        with lake.connect(settings) as opened:
+            catalog.ensure(opened, load_contracts(settings.project))
+            if nodes.remembered_files(opened) == files:
+                return make_plan(opened), manifest
+        if manifest is None or manifest.files != files:
+            manifest = prepare_manifest(settings)
+        with lake.connect(settings) as opened:
+            nodes.remember(opened, manifest.nodes, manifest.files)
+            return make_plan(opened), manifest

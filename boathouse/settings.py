@@ -53,6 +53,11 @@ class Settings(BaseSettings):
     max_unpacked_bytes: int = Field(
         default=50 * 1024 * MIB, gt=0, description="Most that one compressed file may unpack to."
     )
+    rebuild: Literal["auto", "refuse"] = Field(
+        default="auto",
+        description="What becomes of an incremental model whose code has changed: auto makes it "
+        "anew; refuse says which command does.",
+    )
     releases_kept: int = Field(default=5, ge=1, description="Releases kept for rollback.")
     keep_snapshots_days: float = Field(
         default=7, ge=0, description="Days for which the lake can be asked as it was."
@@ -154,6 +159,11 @@ class Settings(BaseSettings):
         if "://" in self.lake:
             return self.lake
         return str((self.home_folder / (self.lake or "lake")).absolute())
+
+
+def environment_variable(name: str) -> str | None:
+    """Return a variable that a dbt project asks for by name, or None when it is not set."""
+    return os.environ.get(name)
 
 
 _in_use: Settings | None = None

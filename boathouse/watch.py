@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from boathouse import pipeline
 from boathouse.alerts import Alarm
-from boathouse.build import Manifest, prepare_manifest
+from boathouse.build import Manifest, prepare_manifest, project_hash
 from boathouse.contracts import load_contracts
 from boathouse.errors import BoathouseError
 from boathouse.ingest import deliveries
@@ -32,7 +32,7 @@ def watch(
     is_first = True
     while not stop.is_set():
         try:
-            project = pipeline.project_hash(settings.project)
+            project = project_hash(settings.project)
             contracts = load_contracts(settings.project)
             has_news = deliveries.find(settings, contracts).count > 0
             if is_first or has_news or project != parsed_project:

@@ -20,7 +20,12 @@ from orchestration.project import Project, load_project
 from orchestration.releasing import release_asset, rollback_job
 from orchestration.sources import source_assets
 from orchestration.translator import Translator
-from orchestration.upkeep import maintenance_job, maintenance_schedule
+from orchestration.upkeep import (
+    audit_job,
+    audit_schedule,
+    maintenance_job,
+    maintenance_schedule,
+)
 
 
 def build_definitions(project: Project) -> Definitions:
@@ -34,6 +39,7 @@ def build_definitions(project: Project) -> Definitions:
     }
     specs = day_specs(project, partitions)
     maintenance = maintenance_job(project)
+    audits = audit_job(project)
     deliveries = deliveries_job()
     return Definitions(
         assets=[*assets, *specs],
@@ -43,8 +49,13 @@ def build_definitions(project: Project) -> Definitions:
             *day_jobs(project, translator, partitions),
             rollback_job(project),
             maintenance,
+            audits,
         ],
-        schedules=[*calendar_schedules(project), maintenance_schedule(maintenance)],
+        schedules=[
+            *calendar_schedules(project),
+            maintenance_schedule(maintenance),
+            audit_schedule(audits),
+        ],
         sensors=[
             landing_sensor(project, deliveries, _touched(project, assets)),
             *alert_sensors(project),

@@ -27,8 +27,6 @@ from orchestration.results import BuildEvents, open_to_read
 from orchestration.running import POOL, Context, command_of, core_errors
 from orchestration.translator import UNIQUE_ID, Translator
 
-UNIT_TESTS = "resource_type:unit_test"
-
 
 class BuildConfig(Config):
     """How models are built."""
@@ -135,29 +133,26 @@ def build(
     full_refresh: bool = False,
     with_stale: bool = False,
 ) -> BuildReport:
-    """Build and test the selected nodes, and remember when that leaves nothing out of date.
+    """Build and test the selected nodes.
 
     With `with_stale` also what is out of date for other reasons, so that it can be released.
     """
     settings = project.settings
     with lock.writer(settings, command_of(context)):
-        stale = pipeline.what_to_build(settings)
-        if with_stale and select:
-            select = [*select, *stale] if stale else [] if stale == [] else select
-        built = pipeline.last_built(settings)
-        manifest = prepare_manifest(settings)
-        report = run_build(
+        to_do, manifest = pipeline.plan(settings)
+        is_whole = not select
+        if with_stale and not is_whole:
+            is_whole = not to_do.is_empty and not to_do.select
+            select = [] if is_whole else [*select, *to_do.select]
+        return run_build(
             settings,
             select=select,
             # Unit tests speak of the code alone: they count when that has changed, or has failed.
-            exclude=[] if stale == [] or full_refresh else [UNIT_TESTS],
+            exclude=to_do.exclude if not full_refresh else [],
             full_refresh=full_refresh,
-            tested_load=built.load_id if built and with_stale and stale else 0,
-            manifest=manifest,
+            tested_load=to_do.tested_load if with_stale and not is_whole else 0,
+            manifest=manifest or prepare_manifest(settings),
         )
-        if report.is_green and _covers(project, select, stale):
-            pipeline.remember_built(settings)
-    return report
 
 
 def require_green(report: BuildReport) -> None:
@@ -175,17 +170,6 @@ def require_green(report: BuildReport) -> None:
         raise Failure(
             str(error), metadata={"failed": MetadataValue.md(failed)}, allow_retries=False
         ) from error
-
-
-def _covers(project: Project, select: Collection[str], stale: Collection[str] | None) -> bool:
-    """Return whether a build of `select` made all that was out of date."""
-    if not select or stale is None:
-        return True
-    return bool(stale) and all(
-        selector in select or project.nodes[each]["name"] in select
-        for selector in stale
-        for each in descendants(project, selector.removeprefix("source:").removesuffix("+"))
-    )
 
 
 def descendants(project: Project, source: str) -> set[str]:

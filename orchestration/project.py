@@ -8,9 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from boathouse.build import dbt, prepare_manifest
+from boathouse.build import dbt, prepare_manifest, project_hash
 from boathouse.contracts import Contract, load_contracts
-from boathouse.pipeline import project_hash
 from boathouse.settings import Settings
 
 

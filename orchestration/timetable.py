@@ -34,4 +34,5 @@ CALENDAR = (
     ),
 )
 MAINTENANCE_CRON = "0 3 * * *"
+AUDIT_CRON = "0 4 * * *"
 RUN_DAYS = 30  # Dagster forgets runs that ended longer ago

@@ -1,5 +1,6 @@
-"""Maintenance as a job and a schedule: the lake's, and of what Dagster itself keeps."""
+"""Maintenance and audits as jobs and schedules: of the lake, and of what Dagster itself keeps."""
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from dagster import (
     DagsterInstance,
     DagsterRunStatus,
     DefaultScheduleStatus,
+    Failure,
     In,
     JobDefinition,
     Nothing,
@@ -20,10 +22,11 @@ from dagster import (
 )
 from pydantic import Field
 
+from boathouse.audit import audit
 from boathouse.maintain import maintain
 from orchestration.project import Project
 from orchestration.running import POOL, core_errors
-from orchestration.timetable import MAINTENANCE_CRON, RUN_DAYS
+from orchestration.timetable import AUDIT_CRON, MAINTENANCE_CRON, RUN_DAYS
 
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 
@@ -62,6 +65,49 @@ def maintenance_job(project: Project) -> JobDefinition:
         forget_old_runs(maintained=maintain_lake())
 
     return maintenance
+
+
+class AuditConfig(Config):
+    """How much an audit compares."""
+
+    share: float = Field(default=0.01, ge=0, le=1, description="Of the keys of each model.")
+    seconds: float = Field(default=300, ge=0, description="Most to spend.")
+
+
+def audit_job(project: Project) -> JobDefinition:
+    """Return the job that compares models with what a full refresh would give."""
+
+    @op(pool=POOL, description="Compute some keys from everything, and compare.")
+    def audit_models(context: OpExecutionContext, config: AuditConfig) -> None:
+        with core_errors(context):
+            report = audit(project.settings, share=config.share, seconds=config.seconds)
+        context.add_output_metadata(
+            {"report": json.loads(json.dumps(report.as_dict(), default=str))}
+        )
+        if not report.is_right:
+            wrong = ", ".join(each.model for each in report.models if each.differences)
+            raise Failure(
+                f"These models differ from a full refresh: {wrong}. The next run makes them anew.",
+                allow_retries=False,
+            )
+
+    @job(name="audit", description="Look whether incremental models hold what their SQL says.")
+    def audit_all() -> None:
+        audit_models()
+
+    return audit_all
+
+
+def audit_schedule(job: JobDefinition) -> ScheduleDefinition:
+    """Return the nightly schedule of the audit."""
+    return ScheduleDefinition(
+        job=job,
+        name="audit_nightly",
+        cron_schedule=AUDIT_CRON,
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.RUNNING,
+        description="An audit every night at 4:00.",
+    )
 
 
 def forget_runs(

@@ -1,6 +1,8 @@
 """Builds: dbt over the lake, what came out of it, and whether that may be released."""
 
 from boathouse.build.blockers import Blocker, find_blockers
+from boathouse.build.files import project_hash
+from boathouse.build.plan import Plan, make_plan
 from boathouse.build.report import BuildReport, NodeProgress, NodeResult
 from boathouse.build.run import Manifest, prepare_manifest, run_build
 
@@ -10,7 +12,10 @@ __all__ = [
     "Manifest",
     "NodeProgress",
     "NodeResult",
+    "Plan",
     "find_blockers",
+    "make_plan",
     "prepare_manifest",
+    "project_hash",
     "run_build",
 ]

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 
+from boathouse.build.declarations import check_declarations
+from boathouse.build.fingerprint import Fingerprints
 from boathouse.errors import BuildError
 from boathouse.lake import Lake
 from boathouse.sql import row
@@ -43,6 +46,8 @@ class Node:
     unique_columns: list[str]  # by which a test finds each row to be another; empty without one
     lookups: str  # a JSON object: what the release keeps to be looked up quickly
     api: str  # a JSON object: what the API offers of it; empty when it is not public
+    fingerprint: str  # of all that decides its rows or its verdict
+    place: str  # the relation it makes, or those that it tests, as dbt writes their names
 
     @property
     def leaves_result(self) -> bool:
@@ -56,20 +61,52 @@ class Node:
         return described
 
 
-def from_manifest(path: Path) -> list[Node]:
+def from_manifest(path: Path, variables: str = "") -> list[Node]:
     """Return the nodes in a `manifest.json`, sorted by id.
 
+    Args:
+        path: Where dbt has written it.
+        variables: The project's variables as text: see `variables_of`.
+
     Raises:
-        BuildError: the file is missing or is no manifest.
+        BuildError: the file is missing or is no manifest, or a model says of itself what
+            cannot be.
     """
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         entries = [*manifest["nodes"].values(), *manifest["unit_tests"].values()]
+        known = {**manifest["sources"], **manifest["nodes"]}
+        fingerprints = Fingerprints(manifest, variables)
     except (OSError, ValueError, KeyError) as error:
         raise BuildError(f"{path} is no manifest that dbt wrote: {error!r}", hint=_HINT) from error
+    check_declarations(manifest)
     keys = _tested_keys(entries)
-    nodes = [_node(entry, keys) for entry in entries if entry["resource_type"] in _KINDS]
+    nodes = [
+        _node(entry, keys, fingerprints.of(entry["unique_id"]), _place(entry, known))
+        for entry in entries
+        if entry["resource_type"] in _KINDS
+    ]
     return sorted(nodes, key=lambda node: node.unique_id)
+
+
+def variables_of(project: Path, given: Mapping[str, Any] | None = None) -> str:
+    """Return the variables of a dbt project as text, with those given to a command."""
+    try:
+        said = yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        said = None  # dbt says it better
+    of_project = said.get("vars") if isinstance(said, dict) else None
+    return _as_json([of_project or {}, given or {}])
+
+
+def _place(entry: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> str:
+    if entry["resource_type"] in ("model", "seed", "snapshot"):
+        return entry.get("relation_name") or ""
+    if entry["resource_type"] == "unit_test":
+        return ""
+    parents = (entry.get("depends_on") or {}).get("nodes") or []
+    names = {known[each].get("relation_name") or each for each in parents if each in known}
+    return " ".join(sorted(names))
 
 
 def of_command(flags: Any) -> list[Node]:
@@ -87,24 +124,55 @@ def of_command(flags: Any) -> list[Node]:
             hint="Run it without --no-write-json (and without DBT_WRITE_JSON=false).",
         )
     project = Path(flags.PROJECT_DIR or ".").absolute()
-    return from_manifest(project / (flags.TARGET_PATH or "target") / "manifest.json")
+    return from_manifest(
+        project / (flags.TARGET_PATH or "target") / "manifest.json",
+        variables_of(project, getattr(flags, "VARS", None)),
+    )
+
+
+def files_of_command() -> str:
+    """Return the hash of the files behind these nodes, taken before; empty when it was not."""
+    return _vouched_files
+
+
+def is_for_release(flags: Any, config: Any) -> bool:
+    """Return whether a dbt command builds what is released, and not a place of somebody's own.
+
+    That is what Boathouse itself starts, and what is typed by hand without another `--target`
+    than the profile's own.
+    """
+    if _vouched_for is not None or not flags.TARGET:
+        return True
+    path = Path(flags.PROFILES_DIR or ".") / "profiles.yml"
+    try:
+        profile = yaml.safe_load(path.read_text(encoding="utf-8"))[config.profile_name]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return True  # there is but one
+    return bool(profile.get("target", "default") == flags.TARGET)
 
 
 _vouched_for: list[Node] | None = None
+_vouched_files = ""
 
 
 @contextmanager
-def vouching_for(nodes: list[Node]) -> Iterator[None]:
-    """Say for a `with` block which nodes dbt knows, when it starts from a manifest in memory."""
-    global _vouched_for
-    before, _vouched_for = _vouched_for, nodes
+def vouching_for(nodes: list[Node], files: str = "") -> Iterator[None]:
+    """Say for a `with` block which nodes dbt knows, when it starts from a manifest in memory.
+
+    `files` is the hash of the project's files that they were parsed from.
+    """
+    global _vouched_for, _vouched_files
+    before = _vouched_for, _vouched_files
+    _vouched_for, _vouched_files = nodes, files
     try:
         yield
     finally:
-        _vouched_for = before
+        _vouched_for, _vouched_files = before
 
 
-def _node(entry: Mapping[str, Any], tested_keys: Mapping[str, list[str]]) -> Node:
+def _node(
+    entry: Mapping[str, Any], tested_keys: Mapping[str, list[str]], fingerprint: str, place: str
+) -> Node:
     config = entry.get("config") or {}
     meta = config.get("meta") or {}
     columns = entry.get("columns") or {}
@@ -126,6 +194,8 @@ def _node(entry: Mapping[str, Any], tested_keys: Mapping[str, list[str]]) -> Nod
         unique_columns=tested_keys.get(entry["unique_id"], []),
         lookups=_as_json(meta.get("lookups")),
         api=_as_json(meta.get("api")),
+        fingerprint=fingerprint,
+        place=place,
     )
 
 
@@ -152,7 +222,9 @@ def _as_list(value: Any) -> list[str]:
 
 
 def _as_json(value: Any) -> str:
-    return "" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return (
+        "" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    )
 
 
 def remembered(lake: Lake) -> list[Node]:
@@ -162,12 +234,25 @@ def remembered(lake: Lake) -> list[Node]:
     return [Node(*values) for values in found]
 
 
-def remember(lake: Lake, nodes: list[Node]) -> None:
-    """Make `nodes` the remembered ones; writes only when something changed."""
-    if remembered(lake) == nodes:
+def remember(lake: Lake, nodes: list[Node], files: str = "") -> None:
+    """Make `nodes` the remembered ones; writes only when something changed.
+
+    Args:
+        lake: The lake.
+        nodes: All nodes of the project.
+        files: The hash of the project's files that they were parsed from, when it was taken
+            before they were: while it stays the same, nobody has to parse them again.
+    """
+    is_same = remembered(lake) == nodes
+    if is_same and (not files or remembered_files(lake) == files):
         return
 
     def replace(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute("delete from lake.meta.project")
+        if files:
+            con.execute(f"insert into lake.meta.project values {row((files,))}")
+        if is_same:
+            return
         con.execute("delete from lake.meta.nodes")
         if nodes:
             rows = ", ".join(row(astuple(node)) for node in nodes)
@@ -175,3 +260,9 @@ def remember(lake: Lake, nodes: list[Node]) -> None:
             con.execute(f"insert into lake.meta.nodes ({names}) values {rows}")
 
     lake.write(replace, "note the nodes of the dbt project")
+
+
+def remembered_files(lake: Lake) -> str:
+    """Return the hash of the files that the remembered nodes were parsed from; empty if unsure."""
+    found = lake.rows("select files from lake.meta.project")
+    return str(found[0][0]) if found else ""

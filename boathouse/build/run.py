@@ -14,7 +14,8 @@ from typing import Any
 
 from boathouse import lock
 from boathouse.build import dbt
-from boathouse.build.nodes import Node, from_manifest, vouching_for
+from boathouse.build.files import project_hash
+from boathouse.build.nodes import Node, from_manifest, variables_of, vouching_for
 from boathouse.build.report import BuildReport, NodeProgress, NodeResult, OnProgress
 from boathouse.build.tested import tested_up_to
 from boathouse.errors import BuildError, UsageError
@@ -39,6 +40,7 @@ class Manifest:
 
     parsed: Any
     nodes: list[Node]
+    files: str  # hash of the files that it was parsed from
 
 
 def prepare_manifest(settings: Settings) -> Manifest:
@@ -50,14 +52,15 @@ def prepare_manifest(settings: Settings) -> Manifest:
         BuildError: the project cannot be parsed; says where and why.
     """
     path = dbt.Folders(settings).manifest
+    files = project_hash(settings.project)
     with using(settings), _without_garbage_collection():
         parsed = dbt.invoke("parse", ["--no-write-json"], settings)
     # dbt would write it in place, under the eyes of others who parse or read it.
     written = path.with_name(f"{path.name}.{os.getpid()}")
     parsed.write(str(written))
-    nodes = from_manifest(written)
+    nodes = from_manifest(written, variables_of(settings.project))
     written.replace(path)
-    return Manifest(parsed, nodes)
+    return Manifest(parsed, nodes, files)
 
 
 @contextmanager
@@ -82,6 +85,7 @@ def run_build(
     command: str = "boathouse build",
     on_progress: OnProgress | None = None,
     manifest: Manifest | None = None,
+    is_warm: bool | None = None,
 ) -> BuildReport:
     """Run `dbt build` and return what came out, green or not: see `BuildReport.require_green`.
 
@@ -94,7 +98,9 @@ def run_build(
             look at later ones only.
         command: What `meta.builds` says started it, unless the lock is held already by more.
         on_progress: Called when a node starts and when it has finished, maybe in another thread.
-        manifest: From `prepare_manifest`; dbt then also keeps its connection open afterwards.
+        manifest: From `prepare_manifest`.
+        is_warm: Whether dbt keeps its connection open afterwards, for the next build with this
+            manifest; by default when there is one.
 
     Raises:
         BuildError: dbt could not run at all, or was told to select what is not there.
@@ -107,7 +113,7 @@ def run_build(
         try:
             project = manifest or prepare_manifest(settings)
             _forget_compiled(project)
-            with vouching_for(project.nodes), tested_up_to(tested_load):
+            with vouching_for(project.nodes, project.files), tested_up_to(tested_load):
                 ran = dbt.invoke(
                     "build",
                     [*_LEAN, *_options(select, exclude, full_refresh)],
@@ -124,7 +130,7 @@ def run_build(
         except BaseException:
             dbt.close_connection()
             raise
-        if manifest is None:
+        if manifest is None or is_warm is False:
             dbt.close_connection()
         else:
             dbt.keep_connection(settings, manifest, report.build_id)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +16,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:  # the core is imported by the command that needs it: starting stays quick
     from boathouse.api_keys import ApiKey
+    from boathouse.audit import AuditReport
     from boathouse.backup import BackupReport, RestoreReport
     from boathouse.build import BuildReport
     from boathouse.doctor import Diagnosis
@@ -269,6 +270,31 @@ def releases(kept: Iterable[ReleaseInfo]) -> None:
             f"{item.size_bytes / 1e6:,.1f}",
         )
     console.print(table)
+
+
+def audit(report: AuditReport) -> None:
+    """Print what an audit compared, and each key that differs with both of its rows."""
+    table = _table("Audit", "model", "#keys", "#differ", "#seconds", "")
+    for each in report.models:
+        keys = "all" if each.is_whole and not each.skipped else _number(each.keys)
+        told = f"not compared: {each.skipped}" if each.skipped else ""
+        seconds = "" if each.skipped else f"{each.seconds:.1f}"
+        table.add_row(each.model, keys, _number(each.differences), seconds, told)
+    console.print(table)
+    for each in report.models:
+        for difference in each.shown:
+            console.print(f"\n[bold]{each.model}[/bold] {_values(difference.key)}", highlight=False)
+            for title, rows in (("has", difference.has), ("should have", difference.should_have)):
+                shown = [_values(row) for row in rows] or ["no row"]
+                console.print(Text("\n".join(f"  {title:11}  {text}" for text in shown)))
+    if report.is_right:
+        console.print("No difference.")
+    else:
+        console.print("\nThese models are made anew by the next `boathouse run`.")
+
+
+def _values(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in row.items())
 
 
 def maintenance(report: MaintenanceReport) -> None:

@@ -25,6 +25,32 @@ def maintain(
     print_json(report.as_dict()) if json else show.maintenance(report)
 
 
+@app.command(epilog="Example: `boathouse audit --share 0.05`")
+def audit(
+    share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the keys of each model that are compared."),
+    ] = 0.01,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Most to spend; the rest comes first next time.")
+    ] = 300,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compute some keys of every model from everything, and compare with what the model has.
+
+    Keys that changed since the last audit are compared as well. A model that differs is made anew
+    by the next run, and nothing is released before; the exit code is then 1.
+    """
+    from boathouse.audit import audit as compare
+    from boathouse.cli import show
+
+    report = compare(read_settings(), share=share, seconds=seconds)
+    print_json(report.as_dict()) if json else show.audit(report)
+    if not report.is_right:
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: `boathouse backup /mnt/backups/monday.tar.gz`")
 def backup(
     target: Annotated[

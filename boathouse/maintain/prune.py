@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from boathouse.build.nodes import remembered
+from boathouse.build.nodes import Node, remembered
 from boathouse.lake import Lake
 from boathouse.release.about import BUILDS_SHOWN
 from boathouse.settings import Settings
@@ -34,20 +34,37 @@ def prunable(lake: Lake, settings: Settings) -> list[Prunable]:
 
 
 def _followed(lake: Lake) -> list[tuple[str, int]]:
-    """Return each model that notes changes, and the snapshot up to which all have followed."""
-    nodes = remembered(lake)
+    """Return each table of noted changes, and the snapshot up to which all have followed."""
+    nodes = {node.unique_id: node for node in remembered(lake)}
+    by_relation = {node.place.replace('"', "").lower(): node for node in nodes.values()}
     progress = dict(lake.rows("select model, lake_snapshot from lake.meta.model_state"))
     noting = lake.rows(
         "select table_name from duckdb_tables() "
         "where database_name = 'lake' and schema_name = 'changes' order by table_name"
     )
     found = []
-    for (model,) in noting:
-        ids = {node.unique_id for node in nodes if node.relation == model and node.kind == "model"}
-        followers = [node.relation for node in nodes if ids & set(node.depends_on)]
-        reached = [progress[name] for name in followers if name in progress]
-        if ids and model in progress:
-            found.append((model, min(reached, default=progress[model])))
+    for (table,) in noting:
+        relation = f"lake.{table}"
+        if relation in progress:
+            readers = _readers(by_relation.get(relation), nodes)
+            reached = [progress[name] for name in readers if name in progress]
+            found.append((table, min(reached, default=progress[relation])))
+    return found
+
+
+def _readers(node: Node | None, nodes: dict[str, Node]) -> set[str]:
+    """Return the relations of models that read a model, maybe by way of views."""
+    waiting, seen = [node.unique_id] if node else [], set()
+    found = set()
+    while waiting:
+        parent = waiting.pop()
+        for child in nodes.values():
+            if parent in child.depends_on and child.unique_id not in seen:
+                seen.add(child.unique_id)
+                if child.materialized in ("view", "ephemeral"):
+                    waiting.append(child.unique_id)
+                else:
+                    found.add(child.place.replace('"', "").lower())
     return found
 
 
@@ -79,7 +96,7 @@ def prune(lake: Lake, found: list[Prunable]) -> None:
     """Delete these rows, in one transaction.
 
     A model that comes back into the project may have followed less far than what is deleted. It
-    computes everything anew, because the model it follows then says that it was rebuilt since.
+    compares what it reads with how that was, because the notes then begin after it.
     """
 
     def delete(con: duckdb.DuckDBPyConnection) -> None:
@@ -89,8 +106,8 @@ def prune(lake: Lake, found: list[Prunable]) -> None:
             if each.model:
                 con.execute(
                     "update lake.meta.model_state "
-                    f"set rebuilt_snapshot = greatest(rebuilt_snapshot, {each.before - 1}) "
-                    f"where model = {literal(each.model)}"
+                    f"set tracks_snapshot = greatest(tracks_snapshot, {each.before}) "
+                    f"where model = {literal(f'lake.{each.model}')}"
                 )
 
     if found:

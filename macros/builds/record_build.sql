@@ -8,14 +8,17 @@
         {%- if arguments.get("exclude") -%}
             {%- set selection = selection ~ " --exclude " ~ arguments["exclude"] | join(" ") -%}
         {%- endif %}
-        insert into lake.meta.builds (build_id, command, selection, status, started_at, selected)
+        insert into lake.meta.builds (
+            build_id, command, selection, status, started_at, selected, load_id
+        )
         select
             coalesce(max(build_id), 0) + 1,
             coalesce(getvariable('boathouse_command'), 'dbt {{ flags.WHICH }}'),
             {{ sql_text(selection | trim) }},
             'running',
             cast(now() as timestamp),
-            cast([{% for id in selected_resources %}{{ sql_text(id) }}, {% endfor %}] as varchar[])
+            cast([{% for id in selected_resources %}{{ sql_text(id) }}, {% endfor %}] as varchar[]),
+            (select coalesce(max(load_id), 0) from lake.meta.loads)
         from lake.meta.builds
     {%- endif -%}
 {% endmacro %}
@@ -27,12 +30,16 @@
         {%- set ok = ("success", "pass", "warn", "no-op") -%}
         {%- set ran = results | rejectattr("node.resource_type", "in", ("operation", "exposure")) | list -%}
         {#- With --empty or --sample the tables lack rows: tests say nothing about the data. -#}
-        {%- set lacks_rows = flags.EMPTY or invocation_args_dict.get("sample") -%}
+        {%- set lacks_rows = is_cut() -%}
+        {%- set nodes = {} -%}
+        {%- do adapter.store_relation("dbt_plugin", api.Relation.create(identifier="builds"), [], "", "", {"nodes": true, "answer": nodes}) -%}
         {%- set is_green = not lacks_rows and results | rejectattr("status", "in", ok) | list | length == 0 -%}
         {%- set snapshot = lake_snapshot() %}
         begin transaction;
         {%- if ran %}
-        insert into lake.meta.build_results values
+        insert into lake.meta.build_results
+            (build_id, unique_id, name, kind, status, seconds, rows, message, fingerprint, place)
+        values
         {%- for result in ran %}
             (
                 {{ build_id }},
@@ -42,7 +49,9 @@
                 '{{ "lacks rows" if lacks_rows and result.status in ok else result.status }}',
                 {{ result.execution_time }},
                 {{ "null" if result.failures is none else result.failures }},
-                {{ sql_text(result.message) }}
+                {{ sql_text(result.message) }},
+                {{ sql_text(nodes[result.node.unique_id].fingerprint if result.node.unique_id in nodes) }},
+                {{ sql_text(nodes[result.node.unique_id].place if result.node.unique_id in nodes) }}
             ){{ "," if not loop.last else ";" }}
         {%- endfor %}
         {%- endif %}
@@ -55,6 +64,13 @@
         where build_id = {{ build_id }};
         commit
     {%- endif -%}
+{% endmacro %}
+
+
+{#- Whether this command lets models see only part of their inputs. -#}
+{% macro is_cut() %}
+    {%- set arguments = invocation_args_dict -%}
+    {{ return(flags.EMPTY or arguments.get("sample") or arguments.get("event_time_start") or arguments.get("event_time_end")) }}
 {% endmacro %}
 
 

@@ -1,26 +1,34 @@
-{#- Incremental strategy `touched`: delete every touched key, insert what the query returned.
-    Unlike delete+insert it also removes keys that no longer have a row. With
-    `config.meta.tracks`, the old and new values of those columns are noted in
-    lake.changes.<model> in the same transaction, for models that follow this one: how many rows
-    with these values came, less those that went (`_change`). A row that stayed is noted as well,
-    with 0: a column that is not tracked may have changed. -#}
+{#- Incremental strategy `touched`: delete every touched key, insert the rows that the query
+    returned for them, and no others. Unlike delete+insert it also removes keys that no longer have
+    a row. Old and new values of the columns that others follow are noted in the same transaction:
+    how many rows with these values came, less those that went (`_change`). A row that stayed is
+    noted as well, with 0: a column that nobody follows by may have changed. -#}
 {% macro get_incremental_touched_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}
     {%- set new_rows = arg_dict["temp_relation"] -%}
     {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
-    {%- set tracks = (config.get("meta") or {}).get("tracks") -%}
-    {%- if tracks %}
-        insert into lake.changes.{{ target.identifier }}
-        select {{ tracks | join(", ") }}, cast(sum(change) as bigint) as _change, {{ lake_snapshot() }} as _lake_snapshot
+    {%- set found = following() -%}
+    {%- if found["is_cut"] -%}
+        {#- Inputs lacked rows: what the query returned is not what these keys have. -#}
+        {{ return("select 1 where false") }}
+    {%- endif -%}
+    {%- do leave_out_other_keys(new_rows) -%}
+    {%- if found["tracks"] %}
+        {%- set tracks = get_quoted_csv(found["tracks"]) -%}
+        {%- if not found["is_log_current"] %}
+            {{ new_change_log(target, found) }};
+        {%- endif %}
+        insert into {{ found["changes"] }}
+        select {{ tracks }}, cast(sum(change) as bigint) as _change, {{ lake_snapshot() }} as _lake_snapshot
         from (
-            select {{ tracks | join(", ") }}, -1 as change
+            select {{ tracks }}, -1 as change
             from {{ target }}
             where {{ is_touched_row(target) }}
             union all
-            select {{ tracks | join(", ") }}, 1 as change
+            select {{ tracks }}, 1 as change
             from {{ new_rows }}
         ) as old_and_new
-        group by {{ tracks | join(", ") }};
+        group by {{ tracks }};
     {%- endif %}
 
     delete from {{ target }} where {{ is_touched_row(target) }};
@@ -30,22 +38,77 @@
 {% endmacro %}
 
 
-{#- Post-hook of every incremental model, in its transaction: note how far it has followed. -#}
+{#- Take rows of keys that were not touched out of what a query returned: they are in the table
+    already. A model whose query returns them computes more than it needs, and is told so. -#}
+{% macro leave_out_other_keys(new_rows) %}
+    {%- set others = run_query(
+        "delete from " ~ new_rows ~ " where rowid in (select computed.rowid from " ~ new_rows
+        ~ " as computed where not coalesce(" ~ is_touched("computed") ~ ", false))"
+    ) -%}
+    {%- set count = others.rows[0][0] if others.rows else 0 -%}
+    {%- if count -%}
+        {%- do exceptions.warn(
+            this.identifier ~ " computed " ~ count ~ " rows of keys that nothing has touched, which "
+            ~ "were left out. Its rows are right; with `where {{ is_touched(…) }}` on what it reads "
+            ~ "it would take less time."
+        ) -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- Rows that an incremental build computes are only those of touched keys. -#}
+{% macro duckdb__create_table_as(temporary, relation, compiled_code, language="sql", partitioned_by=none, sorted_by=none) %}
+    {%- set code = compiled_code -%}
+    {%- if temporary and language == "sql" and model.resource_type == "model" and config.get("incremental_strategy") == "touched" -%}
+        {%- set answer = {} -%}
+        {%- do adapter.store_relation("dbt_plugin", this, [], "", "", {"narrow": model.unique_id, "sql": compiled_code, "answer": answer}) -%}
+        {%- set code = answer["sql"] -%}
+    {%- endif -%}
+    {{ return(dbt.duckdb__create_table_as(temporary, relation, code, language, partitioned_by, sorted_by)) }}
+{% endmacro %}
+
+
+{% macro new_change_log(target, found) %}
+    {%- set tracks = get_quoted_csv(found["tracks"]) -%}
+    create or replace table {{ found["changes"] }} as
+    select {{ tracks }}, cast(0 as bigint) as _change, cast(0 as bigint) as _lake_snapshot
+    from {{ target }}
+    limit 0
+{% endmacro %}
+
+
+{#- Post-hook of every model, in the transaction of an incremental one: note how far it has
+    followed, and by which code. What an input that lacked rows has left is noted as not built. -#}
 {% macro remember_progress() %}
     {%- if config.get("materialized") == "incremental" and execute -%}
-        {%- set progress = model_progress(this.identifier) -%}
-        {%- set rebuilt = progress["rebuilt_snapshot"] if is_incremental() else lake_snapshot() -%}
-        {%- set tracks = (config.get("meta") or {}).get("tracks") -%}
-        {%- if tracks and not is_incremental() %}
-        create or replace table lake.changes.{{ this.identifier }} as
-        select {{ tracks | join(", ") }}, cast(0 as bigint) as _change, cast(0 as bigint) as _lake_snapshot
-        from {{ this }}
-        limit 0;
-        {%- endif %}
-        delete from lake.meta.model_state where model = '{{ this.identifier }}';
-        insert into lake.meta.model_state
-        select '{{ this.identifier }}', coalesce(max(load_id), 0), {{ lake_snapshot() }}, {{ rebuilt }}
-        from lake.meta.loads
+        {%- set found = following() -%}
+        {%- set stays = is_incremental() -%}
+        {%- set is_touched_model = config.get("incremental_strategy") == "touched" -%}
+        {%- if found["is_cut"] -%}
+            {%- if not (stays and is_touched_model) -%}
+                delete from lake.meta.model_state where model = {{ sql_text(found["name"]) }}
+            {%- endif -%}
+        {%- else -%}
+            {%- set snapshot = lake_snapshot() -%}
+            {%- set noted = found["tracks_snapshot"] if stays and found["is_log_current"] else snapshot + (0 if stays else 1) -%}
+            {%- if found["tracks"] and not stays %}
+                {{ new_change_log(this, found) }};
+            {%- endif %}
+            delete from lake.meta.model_state where model = {{ sql_text(found["name"]) }};
+            insert into lake.meta.model_state
+                (model, load_id, lake_snapshot, rebuilt_snapshot, fingerprint, stale_reason, tracks_snapshot)
+            select
+                {{ sql_text(found["name"]) }},
+                coalesce(max(load_id), 0),
+                {{ snapshot }},
+                {{ found["rebuilt_snapshot"] if stays else snapshot }},
+                {{ sql_text(found["fingerprint"]) }},
+                null,
+                {{ noted if is_touched_model and found["tracks"] else "null" }}
+            from {{ source("meta", "loads") }}
+        {%- endif -%}
+    {%- elif execute and following().get("is_marked") and not is_cut() -%}
+        delete from lake.meta.model_state where model = {{ sql_text(following()["name"]) }}
     {%- endif -%}
 {% endmacro %}
 

@@ -1,0 +1,377 @@
+"""What an incremental model must compute again: which keys, or all of its rows.
+
+dbt's macros ask for it (through the plugin, see `macros/incremental`) when a model is about to be
+built. The answer follows from what the lake keeps of each model's relation (`meta.model_state`)
+and from the model's SQL, in which every relation it reads is traced to the key: see
+`boathouse.build.pushdown`. Where that cannot be proven, the model is rebuilt whenever the relation
+has changed; a wrong row is never the price of speed.
+"""
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+
+from boathouse.build.declarations import STRATEGY, key_of
+from boathouse.build.history import History, Name
+from boathouse.build.nodes import Node
+from boathouse.build.pushdown import PushdownError, Trace, narrow, trace
+from boathouse.contracts import SOURCE_NAME
+from boathouse.errors import BuildError
+from boathouse.sql import identifier
+
+_NOTED_BY = "remember_progress"
+
+
+@dataclass(frozen=True)
+class Input:
+    """A relation that a model reads, and how the key is found in its rows."""
+
+    name: Name
+    keys: tuple[str, ...]  # SQL over its columns
+    finds: tuple[str, ...] = ()  # columns of the model that `keys` are values of, if not its key
+    reason: str = ""  # why changes in it cannot be traced to keys
+
+
+@dataclass
+class Answer:
+    """What a model must compute again."""
+
+    relation: str  # as dbt writes its name
+    name: str = ""  # as meta.model_state does
+    key: list[str] = field(default_factory=list)
+    rebuild: str = ""  # why all of it must be made anew; empty when it need not be
+    load_id: int = 0
+    lake_snapshot: int = 0
+    is_cut: bool = False
+    touched: str = ""  # a temporary table with the keys; empty when all are to be made anew
+    nulls: dict[str, bool] = field(default_factory=dict)  # whether a touched key is null there
+    tracks: list[str] = field(default_factory=list)
+    changes: str = ""  # the table that notes what changes in it, for those who follow
+    is_log_current: bool = False  # whether it notes all that is wanted, since:
+    tracks_snapshot: int = 0
+    rebuilt_snapshot: int = 0
+    fingerprint: str = ""
+    is_noted: bool = False  # whether a hook notes how far it gets
+    is_marked: bool = False  # as not to be trusted
+
+
+class Following:
+    """The models of one dbt command."""
+
+    def __init__(
+        self, adapter: Any, nodes: Sequence[Node], *, is_cut: bool, may_rebuild: bool
+    ) -> None:
+        """Take dbt's adapter, with its manifest, and the project's nodes.
+
+        Args:
+            adapter: dbt's.
+            nodes: All nodes of the project.
+            is_cut: Whether models see only part of their inputs.
+            may_rebuild: Whether models that were built may be made anew without being asked to.
+        """
+        self._adapter = adapter
+        self._manifest = adapter.get_macro_resolver()
+        self.nodes = {node.unique_id: node for node in nodes}
+        self._is_cut = is_cut
+        self._may_rebuild = may_rebuild
+        self._answers: dict[str, Answer] = {}
+        self._compiled: dict[tuple[str, bool], str] = {}
+
+    def ask(self, unique_id: str) -> Answer:
+        """Return what a model must compute again; the same for all of a command.
+
+        Raises:
+            BuildError: all of it, and that is not to be done without being asked for.
+        """
+        if unique_id not in self._answers:
+            self._answers[unique_id] = self._answer(unique_id)
+        answer = self._answers[unique_id]
+        if answer.rebuild and answer.lake_snapshot and not self._may_rebuild:
+            name = self._manifest.nodes[unique_id].name
+            raise BuildError(
+                f"{name} has to be made anew: {answer.rebuild}. Run `boathouse build "
+                f"--full-refresh --select {name}`, or let it be done with BOATHOUSE_REBUILD=auto."
+            )
+        return answer
+
+    def narrowed(self, unique_id: str, sql: str) -> str:
+        """Return a model's SQL so that it reads only rows of the keys to compute again."""
+        answer = self.ask(unique_id)
+        if not answer.touched or answer.touched in sql:
+            return sql
+        try:
+            return narrow(
+                sql, answer.key, answer.touched, views=self._views, columns=self._columns()
+            )
+        except PushdownError:
+            return sql  # the strategy itself leaves other keys' rows out
+
+    def changes(self, unique_id: str, relation: Any) -> str:
+        """Return SQL for what another model has noted since this one ran; empty if not all."""
+        answer = self.ask(unique_id)
+        name = tuple(part.lower() for part in (relation.database, relation.schema, relation.name))
+        noted = History(self._cursor).noted(name, (), answer.lake_snapshot)
+        return noted.rows if noted and not answer.rebuild else ""
+
+    def _answer(self, unique_id: str) -> Answer:
+        node = self._manifest.nodes[unique_id]
+        name = name_of(node)
+        answer = Answer(node.relation_name, ".".join(name), is_cut=self._is_cut)
+        answer.fingerprint = self.nodes[unique_id].fingerprint if unique_id in self.nodes else ""
+        answer.is_marked = answer.name in self._marked
+        if node.config.materialized != "incremental":
+            return answer
+        answer.is_noted = any(_NOTED_BY in hook.sql for hook in node.config.post_hook)
+        if not answer.is_noted:
+            return answer
+        history = History(self._cursor)
+        state = history.state(name)
+        if state is None:
+            answer.rebuild = "it was never built whole"
+        elif state.stale_reason:
+            answer.rebuild = state.stale_reason
+        elif state.fingerprint != answer.fingerprint:
+            answer.rebuild = "its code has changed since it was built"
+        if state is not None:
+            answer.load_id, answer.lake_snapshot = state.load_id, state.lake_snapshot
+            answer.rebuilt_snapshot = state.rebuilt_snapshot
+        if node.config.incremental_strategy != STRATEGY:
+            return answer
+        answer.key = key_of(node.config.to_dict())
+        answer.changes = history.changes_of(name)
+        answer.tracks = self._tracks(node)
+        if state is not None and state.tracks_snapshot is not None:
+            answer.tracks_snapshot = state.tracks_snapshot
+            answer.is_log_current = history.notes(name) == answer.tracks
+        if not answer.rebuild:
+            self._touch(node, answer, history)
+        return answer
+
+    def _touch(self, node: Any, answer: Answer, history: History) -> None:
+        """Find the keys that were touched, or why they cannot be found."""
+        try:
+            traced = self._trace(node)
+        except PushdownError as error:
+            answer.rebuild = f"its SQL cannot be followed: {error}"
+            return
+        if traced.volatile:
+            answer.rebuild = f"its rows depend on when they are made ({traced.volatile})"
+            return
+        queries = []
+        for each in self._inputs(node, traced):
+            needed = {column for key in each.keys for column in columns_in(key)}
+            changed = history.changed(each.name, needed, answer.load_id, answer.lake_snapshot)
+            if changed is None:
+                continue
+            if each.reason or not changed.rows:
+                why = each.reason or changed.reason
+                answer.rebuild = f"{'.'.join(each.name[1:])} has changed: {why}"
+                return
+            queries.append(self._keys_query(answer, each, changed.rows))
+        columns = ", ".join(identifier(column) for column in answer.key)
+        nothing = f"select {columns} from {answer.relation} where false"
+        table = f"touched_keys_{hashlib.sha256(answer.relation.encode()).hexdigest()[:16]}"
+        try:
+            self._cursor.execute(
+                f"create or replace temp table {table} as "
+                f"select distinct * from ({' union all '.join([nothing, *queries])})"
+            )
+        except duckdb.Error as error:
+            # A column that came or went, a snapshot that is gone: what changed cannot be told.
+            answer.rebuild = f"what has changed cannot be told ({str(error).splitlines()[0]})"
+            return
+        counts = ", ".join(f"count(*) > count({identifier(column)})" for column in answer.key)
+        found = self._cursor.execute(f"select {counts} from {table}").fetchall()[0]
+        answer.touched = table
+        answer.nulls = dict(zip(answer.key, found, strict=True))
+
+    @staticmethod
+    def _keys_query(answer: Answer, each: Input, rows: str) -> str:
+        found = f"select {', '.join(each.keys)} from ({rows}) as changed"
+        if not each.finds:
+            return found
+        columns = ", ".join(identifier(column) for column in answer.key)
+        values = ", ".join(identifier(column) for column in each.finds)
+        return (
+            f"select {columns} from {answer.relation} where row({values}) in "
+            f"(select row({values}) from ({found}) as found ({values}))"
+        )
+
+    def _inputs(self, node: Any, traced: Trace) -> list[Input]:
+        """Return what a model reads: as its SQL tells, and where that is silent, as it declares."""
+        declared = self._declared(node)
+        found: dict[Name, list[Input]] = {}
+        for scan in traced.scans:
+            name = scan.relation
+            if scan.keys is not None:
+                each = Input(name, scan.keys)
+            else:
+                each = declared.get(name, Input(name, (), reason=scan.reason))
+            if each not in found.setdefault(name, []):
+                found[name].append(each)
+        return [each for inputs in found.values() for each in inputs]
+
+    def _declared(self, node: Any) -> dict[Name, Input]:
+        config = node.config.to_dict()
+        found = {}
+        for entry in (config.get("meta") or {}).get("follows") or []:
+            finds = tuple(_listed(entry.get("finds")))
+            keys = tuple(_listed(entry.get("keys")) or map(identifier, key_of(config)))
+            name = self._named(node, "source" if "source" in entry else "model", entry)
+            found[name] = Input(name, keys, finds)
+        return found
+
+    def _named(self, node: Any, kind: str, entry: Mapping[str, Any]) -> Name:
+        """Return the relation of a source or model that a model names among its inputs."""
+        if kind == "source":
+            for source in self._manifest.sources.values():
+                if source.name == entry["source"] and source.source_name == SOURCE_NAME:
+                    return name_of(source)
+        waiting, seen = list(node.depends_on_nodes), set()
+        while waiting:
+            unique_id = waiting.pop()
+            parent = self._manifest.nodes.get(unique_id) or self._manifest.sources.get(unique_id)
+            if parent is None or unique_id in seen:
+                continue
+            seen.add(unique_id)
+            if parent.name == entry[kind] and (parent.resource_type == "source") == (
+                kind == "source"
+            ):
+                return name_of(parent)
+            waiting += getattr(parent, "depends_on_nodes", [])
+        raise PushdownError(f"{node.name} follows {entry[kind]}, which it does not read")
+
+    def _tracks(self, node: Any) -> list[str]:
+        """Return the columns that others need to know of a changed row, in a fixed order."""
+        columns = set(_listed((node.config.meta or {}).get("tracks")))
+        name = name_of(node)
+        for child_id in self._readers(node.unique_id):
+            child = self._manifest.nodes[child_id]
+            for each in self._inputs_or_nothing(child):
+                if each.name == name:
+                    columns |= {column for key in each.keys for column in columns_in(key)}
+        return sorted(columns)
+
+    def _inputs_or_nothing(self, child: Any) -> list[Input]:
+        try:
+            return self._inputs(child, self._trace(child))
+        except PushdownError:
+            return []
+
+    def _readers(self, unique_id: str) -> list[str]:
+        """Return the models of the strategy that read a model, maybe through views."""
+        found, waiting, seen = [], [unique_id], set()
+        while waiting:
+            for child in self._children.get(waiting.pop(), []):
+                node = self._manifest.nodes.get(child)
+                if node is None or child in seen or node.resource_type != "model":
+                    continue
+                seen.add(child)
+                if node.config.materialized in ("view", "ephemeral"):
+                    waiting.append(child)
+                elif (
+                    node.config.materialized == "incremental"
+                    and node.config.incremental_strategy == STRATEGY
+                ):
+                    found.append(child)
+        return sorted(found)
+
+    @cached_property
+    def _marked(self) -> set[str]:
+        return History(self._cursor).marked()
+
+    @cached_property
+    def _children(self) -> dict[str, list[str]]:
+        children: dict[str, list[str]] = {}
+        for node in self._manifest.nodes.values():
+            for parent in node.depends_on_nodes if hasattr(node, "depends_on_nodes") else []:
+                children.setdefault(parent, []).append(node.unique_id)
+        return children
+
+    def _trace(self, node: Any) -> Trace:
+        sql = self._sql(node, whole=True)
+        return trace(sql, key_of(node.config.to_dict()), views=self._views, columns=self._columns())
+
+    @cached_property
+    def _views(self) -> Mapping[Name, str]:
+        return _Views(self)
+
+    def _columns(self) -> Mapping[Name, list[str]]:
+        """Return the columns of relations: as they are in the lake, else as models declare."""
+        known = {
+            name_of(node): list(node.columns)
+            for node in self._manifest.nodes.values()
+            if node.resource_type in ("model", "seed", "snapshot") and node.columns
+        }
+        views = {name_of(node) for node in self._manifest.nodes.values() if _is_view(node)}
+        found = {**known, **History(self._cursor).columns()}
+        return {name: columns for name, columns in found.items() if name not in views}
+
+    def _sql(self, node: Any, *, whole: bool) -> str:
+        """Return a node's compiled SQL; `whole` for that of a full refresh."""
+        key = (node.unique_id, whole)
+        if key not in self._compiled:
+            from dbt.compilation import Compiler
+
+            mine = copy.deepcopy(node)
+            mine.compiled, mine.extra_ctes_injected, mine.extra_ctes = False, False, []
+            if whole:
+                mine.config.full_refresh = True
+            done = Compiler(self._adapter.config).compile_node(
+                mine, self._manifest, {}, write=False
+            )
+            self._compiled[key] = done.compiled_code or ""
+        return self._compiled[key]
+
+    @property
+    def _cursor(self) -> Any:
+        """Return the cursor of the connection on which this thread builds."""
+        return self._adapter.connections.get_thread_connection().handle.cursor()
+
+
+class _Views(Mapping[Name, str]):
+    """The SQL of the project's views by their names, compiled when it is asked for."""
+
+    def __init__(self, following: Following) -> None:
+        self._following = following
+        self._nodes = {
+            name_of(node): node for node in following._manifest.nodes.values() if _is_view(node)
+        }
+
+    def __getitem__(self, name: Name) -> str:
+        return self._following._sql(self._nodes[name], whole=False)
+
+    def __iter__(self) -> Any:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+
+def _is_view(node: Any) -> bool:
+    return bool(node.resource_type == "model" and node.config.materialized == "view")
+
+
+def name_of(node: Any) -> Name:
+    """Return the name of the relation that a node makes or, for a source, is."""
+    own = node.identifier if node.resource_type == "source" else node.alias
+    return tuple(str(part).lower() for part in (node.database, node.schema, own))
+
+
+def columns_in(expression: str) -> set[str]:
+    """Return the columns, in lower case, that an SQL expression uses."""
+    parsed = sqlglot.parse_one(f"select {expression}", read="duckdb")
+    return {column.name.lower() for column in parsed.find_all(exp.Column)}
+
+
+def _listed(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else [str(each) for each in value]
