@@ -27,7 +27,11 @@
 with
 
 snapshots as (
-    select * from {{ ref('int_purchases__snapshots') }}
+    select
+        snapshot_date,
+        lag(snapshot_date) over (order by snapshot_date) as previous_snapshot_date
+    from {{ ref('stg_purchases__purchases') }}
+    group by snapshot_date
 ),
 
 compared_snapshots as (

@@ -6,7 +6,7 @@ changes as (
 
 newest_snapshot as (
     select max(snapshot_date) as snapshot_date
-    from {{ ref('int_purchases__snapshots') }}
+    from {{ ref('stg_purchases__purchases') }}
 ),
 
 changes_in_order as (
