@@ -71,7 +71,6 @@ def new_warehouse(
 def require_order_does_not_matter(warehouse: Warehouse, runs: Scenario) -> None:
     case = warehouse.case
     counting = Counting(case)
-    followed = {name: case.marts[name] for name in warehouse.incremental if name in case.marts}
     for number, run in enumerate(runs, 1):
         warehouse.do(run)
         for file in {(file.source, file.name): file for file in run.files}.values():
@@ -79,7 +78,9 @@ def require_order_does_not_matter(warehouse: Warehouse, runs: Scenario) -> None:
         assert warehouse.ledger() == counting.ledger
         if run.build is Build.ALL:
             what = f"after run {number}, compared with the reference"
-            require_same(warehouse.rows(followed), expected_rows(case, counting.files), what)
+            require_same(
+                warehouse.rows(warehouse.followed), expected_rows(case, counting.files), what
+            )
     warehouse.build()
     expected = expected_rows(case, counting.files)
     require_same(warehouse.rows(case.marts), expected, "at the end, compared with the reference")

@@ -201,6 +201,17 @@ class Warehouse:
             if node.config.materialized == "incremental"
         )
 
+    @property
+    def followed(self) -> dict[str, Sequence[str]]:
+        """Return the marts that builds of the incremental models keep right: those among them.
+
+        All marts, where only what they are made from is incremental.
+        """
+        among = {
+            name: self.case.marts[name] for name in self.incremental if name in self.case.marts
+        }
+        return among or dict(self.case.marts)
+
     def build(self, *select: str, full_refresh: bool = False) -> None:
         """Build models and whatever they come from, all of them if none are given."""
         run_build(
@@ -221,7 +232,7 @@ class Warehouse:
             case _ if not models:
                 pass
             case Build.ALL:
-                self.build(*(f"+{name}" for name in models))
+                self.build(*(f"+{name}" for name in dict.fromkeys([*models, *self.followed])))
             case Build.ONE:
                 self.build(one)
             case Build.ONE_ANEW:

@@ -189,8 +189,8 @@ def _daily(versions: list[Version], current: list[Current]) -> list[Day]:
     ]
 
 
-def _snapshot(day: int, *purchases: Purchase) -> File:
-    return File("purchases", f"purchases_2023-07-{day:02}.csv", purchases)
+def _snapshot(day: int, *purchases: Purchase, part: str = "") -> File:
+    return File("purchases", f"purchases_2023-07-{day:02}{part}.csv", purchases)
 
 
 _P = Purchase(1, 10, 7, date(2023, 7, 3))
@@ -213,6 +213,32 @@ EXAMPLES = (
         Run((_snapshot(5, _CHANGED, _Q),), Build.NOTHING),
         Run((_snapshot(12, _LATER),), compacts=True),
         Run((_snapshot(4, _LATER, _Q), _snapshot(3, _P))),
+    ),
+    # Deleted and back around a snapshot that is taken back, as if it had never been deleted; then
+    # that snapshot again, with nothing but the other purchase.
+    (
+        Run((_snapshot(3, _P, _Q), _snapshot(4, _Q), _snapshot(5, _P, _Q))),
+        Run((_snapshot(4),)),
+        Run((_snapshot(4, _Q._replace(product=11)),)),
+        Run((_snapshot(3),)),  # the deletion is left without a beginning
+    ),
+    # One arrives before all others, one between two, and all in between are taken back at once.
+    (
+        Run((_snapshot(5, _P), _snapshot(8, _P, _Q), _snapshot(12, _CHANGED))),
+        Run((_snapshot(3, _Q),)),
+        Run((_snapshot(4, _P, _Q),)),
+        Run((_snapshot(5), _snapshot(8)), Build.NOTHING),
+        Run((_snapshot(4),)),
+        Run((_snapshot(8, _CHANGED), _snapshot(12))),
+        Run((_snapshot(3), _snapshot(8))),  # nothing is left
+        Run((_snapshot(5, _LATER),)),
+    ),
+    # Twice in one snapshot, in one file and in two that contradict each other.
+    (
+        Run((_snapshot(3, _P, _P, _CHANGED), _snapshot(4, _P, part="_b"))),
+        Run((_snapshot(4, _LATER), _snapshot(5, _LATER, _LATER))),
+        Run((_snapshot(4, _CHANGED),)),
+        Run((_snapshot(4),)),
     ),
 )
 
