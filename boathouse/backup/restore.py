@@ -19,7 +19,7 @@ from boathouse.backup.contents import CATALOG, BackupError, Contents, read_list,
 from boathouse.backup.create import BACKUPS, require_local
 from boathouse.checkpoints import reached
 from boathouse.errors import UsageError
-from boathouse.release.files import kept_path, show
+from boathouse.release.files import show
 from boathouse.settings import ENVIRONMENT_FILE, Settings
 
 _OF_NO_VALUE = ("writer.lock", "writer.json", "backup.lock")

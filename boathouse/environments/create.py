@@ -25,7 +25,7 @@ from boathouse.checkpoints import reached
 from boathouse.environments import place, rewind
 from boathouse.errors import LakeError, UsageError
 from boathouse.maintain.removal import files_lock
-from boathouse.release import files as release_files
+from boathouse.release.copying import copy
 from boathouse.settings import ENVIRONMENT_FILE, Settings
 from boathouse.sql import identifier
 
@@ -171,7 +171,7 @@ class _Creation:
             except FileNotFoundError as error:
                 raise _damaged([f"{source / path}: {error.strerror}"]) from error
             except OSError:  # another file system, another owner, too many links
-                release_files.copy(source / path, target)
+                copy(source / path, target)
                 copied.append(target.stat().st_size)
         return linked, copied
 
