@@ -35,7 +35,6 @@ from boathouse.release.files import current_id, kept_ids, kept_path, path_of
 from boathouse.settings import Settings
 from boathouse.status import has_meta
 
-BUILT = "dbt/built.json"
 BACKUPS = "backups"
 _SHOWN = 10
 
@@ -141,7 +140,7 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
         releases, current = _releases(settings, held)
         _add_tree(writing, settings.home_folder, settings.rejected)
         _add_landing(writing, settings)
-        for name in (BUILT, api_keys.FILE):
+        for name in (api_keys.FILE,):
             _add_if_there(writing, name, settings.home_folder / name)
         copied = Path(work) / CATALOG
         with lake_place.openable(settings, read_only=True) as given:

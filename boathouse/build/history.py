@@ -156,7 +156,7 @@ class History:
         made = self._table(name)
         if made is None:
             return Changed("", "it is no table of the lake, so that changes in it cannot be seen")
-        if made[1] <= snapshot and not self._touched_since(made[0], snapshot):
+        if made[1] <= snapshot and self._touched_since(made[0], snapshot) is False:
             return None
         kept = f"select 1 from {_METADATA}.ducklake_snapshot where snapshot_id = {snapshot}"
         if not self._rows(kept):
@@ -185,8 +185,12 @@ class History:
         )
         return (int(found[0][0]), int(found[0][1])) if found else None
 
-    def _touched_since(self, table_id: int, snapshot: int) -> bool:
-        """Return whether rows of a table may have changed after a snapshot."""
+    def _touched_since(self, table_id: int, snapshot: int) -> bool | None:
+        """Return whether rows of a table may have changed after a snapshot; None if unknown."""
+        newer = f"from {_METADATA}.ducklake_snapshot where snapshot_id > {snapshot}"
+        ((count, newest),) = self._rows(f"select count(*), max(snapshot_id) {newer}")
+        if count and count != newest - snapshot:
+            return None  # some have expired, and what they changed is forgotten
         for (changes,) in self._rows(
             f"select changes_made from {_METADATA}.ducklake_snapshot_changes "
             f"where snapshot_id > {snapshot}"

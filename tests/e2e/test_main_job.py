@@ -191,6 +191,11 @@ def test_json_of_every_command_parses(house: House) -> None:
     assert json_of("api-key", "revoke", options=(made["key_id"],))["revoked_at"]
     assert json_of("doctor")
     assert json_of("maintain", options=("--dry-run",))
+    assert json_of("audit", options=("--share", "1"))["models"]
+    assert json_of("diff", options=("1", "2"))["marts"]
+    assert json_of("env", "create", options=("dev",))["name"] == "dev"
+    assert [each["name"] for each in json_of("env", "list")] == ["dev"]
+    assert json_of("env", "drop", options=("dev", "--yes"))
     backup, again = house.home.with_name("backup.tar"), house.home.with_name("again")
     assert json_of("backup", options=(str(backup),))
     assert json_of("restore", options=(str(backup), "--into", str(again)))
