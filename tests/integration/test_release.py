@@ -64,7 +64,9 @@ def looked_up(settings: Settings) -> list[tuple[object, ...]]:
     current = current_release(settings)
     assert current is not None
     with closing(sqlite3.connect(lookups.beside(current.path))) as con:
-        return con.execute("select * from started_sessions order by 1, 2, 3").fetchall()
+        return con.execute(
+            'select * from "fct_sessions.started_sessions" order by 1, 2, 3'
+        ).fetchall()
 
 
 def assert_tidy(settings: Settings) -> None:
