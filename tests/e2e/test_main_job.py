@@ -18,7 +18,7 @@ from support.command import House, finish, interrupt, wait_until
 from support.homes import REPOSITORY
 from support.prepared import GENERATE, Prepared
 
-from boathouse.cli import keys, upkeep  # noqa: F401  # their commands join those of `app`
+from boathouse.cli import environments, keys, upkeep  # noqa: F401  # their commands join those of `app`
 from boathouse.cli.commands import app
 
 PURCHASES = "PurchaseID,product,user,date\n900001,7,8,2026-03-01\n900002,7,9,2026-03-02\n"

@@ -63,7 +63,7 @@ def contents(settings: Settings, snapshot: int | None = None) -> dict[str, Any]:
     """Return count and checksum of the rows of all tables, now or as of a snapshot."""
     with lake.connect(settings, read_only=True, version=snapshot) as opened:
         tables = opened.rows(
-            "select schema_name || '.' || table_name from duckdb_tables() "
+            "select schema_name || '.\"' || table_name || '\"' from duckdb_tables() "
             "where database_name = 'lake' order by all"
         )
         return {
