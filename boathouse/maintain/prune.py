@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from boathouse.build.nodes import Node, remembered
+from boathouse.build.nodes import TEST_KINDS, Node, remembered
 from boathouse.lake import Lake
 from boathouse.release.about import BUILDS_SHOWN
 from boathouse.settings import Settings
@@ -36,7 +36,11 @@ def prunable(lake: Lake, settings: Settings) -> list[Prunable]:
 def _followed(lake: Lake) -> list[tuple[str, int]]:
     """Return each table of noted changes, and the snapshot up to which all have followed."""
     nodes = {node.unique_id: node for node in remembered(lake)}
-    by_relation = {node.place.replace('"', "").lower(): node for node in nodes.values()}
+    by_relation = {  # a test's place is what it tests
+        node.place.replace('"', "").lower(): node
+        for node in nodes.values()
+        if node.kind not in TEST_KINDS
+    }
     progress = dict(lake.rows("select model, lake_snapshot from lake.meta.model_state"))
     noting = lake.rows(
         "select table_name from duckdb_tables() "

@@ -277,7 +277,8 @@ def test_follower_that_comes_back_after_pruning_computes_everything_anew(house: 
     houses.execute(
         settings,
         "update lake.meta.model_state set lake_snapshot = "
-        f"(select max(snapshot_id) from ducklake_snapshots('lake')) where split_part(model, '.', 3) in ({names})",
+        "(select max(snapshot_id) from ducklake_snapshots('lake')) "
+        f"where split_part(model, '.', 3) in ({names})",
     )
     assert maintain(settings).pruned["changes.marts.fct_sessions"] > 0
     run_build(settings, select=[follower], exclude=NO_TESTS)
