@@ -159,7 +159,7 @@ class _Audit:
         self._history = History(self.opened.con)
         self._columns = {
             name: columns
-            for name, columns in self._history.columns().items()
+            for name, columns in self._history.columns.items()
             if name not in self.models.views
         }
         self._last = {

@@ -19,7 +19,7 @@ from duckdb import DuckDBPyConnection
 
 from boathouse import catalog, lake, lock
 from boathouse.build import nodes, tested
-from boathouse.build.dbt_command import BUILDS, DbtCommand
+from boathouse.build.dbt_command import BUILDS, DbtCommand, is_cut
 from boathouse.build.following import Following
 from boathouse.contracts import load_contracts
 from boathouse.errors import BoathouseError
@@ -34,8 +34,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
         """Read the settings; the profile itself has nothing to say."""
         self._settings = current_settings()
         self._following: tuple[Any, Following] | None = None
-        self._lock = threading.Lock()
-        self._beginning = threading.Lock()
+        self._lock = threading.Lock()  # of what belongs to the command that is running
         self._command: DbtCommand | None = None
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
@@ -76,6 +75,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
         `config` holds the question and, under `answer`, the dictionary to be filled.
         """
         asked = target_config.config
+        if "is_cut" in asked:
+            asked["answer"]["is_cut"] = is_cut(get_flags())
+            return
         following = self._of_command()
         if "following" in asked:
             asked["answer"].update(asdict(following.ask(asked["following"])))
@@ -94,7 +96,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
                 following = Following(
                     get_adapter_by_type("duckdb"),
                     nodes.of_command(flags),
-                    is_cut=_is_cut(flags),
+                    is_cut=is_cut(flags),
                     may_rebuild=self._settings.rebuild == "auto" or flags.FULL_REFRESH,
                 )
                 self._following = flags, following
@@ -102,7 +104,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
 
     def _begin(self) -> str:
         """Return the name of the command; its first connection begins it."""
-        with self._beginning:
+        with self._lock:
             if self._command is None or self._command.invocation != get_invocation_id():
                 self._command = DbtCommand(self._settings)
         try:
@@ -110,9 +112,3 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
         except BoathouseError as error:
             raise DbtBaseException(str(error)) from error  # dbt shows of others the traceback
         return self._command.name
-
-
-def _is_cut(flags: Any) -> bool:
-    """Return whether models see only part of their inputs, as with --empty or --sample."""
-    cuts = ("EMPTY", "SAMPLE", "EVENT_TIME_START", "EVENT_TIME_END")
-    return any(getattr(flags, name, None) for name in cuts)

@@ -19,13 +19,9 @@ from orchestration.marts import mart_assets
 from orchestration.project import Project, load_project
 from orchestration.releasing import release_asset, rollback_job
 from orchestration.sources import source_assets
+from orchestration.timetable import AUDIT_CRON, MAINTENANCE_CRON
 from orchestration.translator import Translator
-from orchestration.upkeep import (
-    audit_job,
-    audit_schedule,
-    maintenance_job,
-    maintenance_schedule,
-)
+from orchestration.upkeep import audit_job, maintenance_job, nightly
 
 
 def build_definitions(project: Project) -> Definitions:
@@ -53,8 +49,8 @@ def build_definitions(project: Project) -> Definitions:
         ],
         schedules=[
             *calendar_schedules(project),
-            maintenance_schedule(maintenance),
-            audit_schedule(audits),
+            nightly(maintenance, MAINTENANCE_CRON),
+            nightly(audits, AUDIT_CRON),
         ],
         sensors=[
             landing_sensor(project, deliveries, _touched(project, assets)),

@@ -26,7 +26,7 @@ from boathouse.audit import audit
 from boathouse.maintain import maintain
 from orchestration.project import Project
 from orchestration.running import POOL, core_errors
-from orchestration.timetable import AUDIT_CRON, MAINTENANCE_CRON, RUN_DAYS
+from orchestration.timetable import RUN_DAYS
 
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 
@@ -98,18 +98,6 @@ def audit_job(project: Project) -> JobDefinition:
     return audit_all
 
 
-def audit_schedule(job: JobDefinition) -> ScheduleDefinition:
-    """Return the nightly schedule of the audit."""
-    return ScheduleDefinition(
-        job=job,
-        name="audit_nightly",
-        cron_schedule=AUDIT_CRON,
-        execution_timezone="UTC",
-        default_status=DefaultScheduleStatus.RUNNING,
-        description="An audit every night at 4:00.",
-    )
-
-
 def forget_runs(
     instance: DagsterInstance, before: datetime, home: Path, *, dry_run: bool = False
 ) -> int:
@@ -137,13 +125,14 @@ def _runs_that_show(instance: DagsterInstance) -> set[str]:
     }
 
 
-def maintenance_schedule(job: JobDefinition) -> ScheduleDefinition:
-    """Return the nightly schedule of maintenance."""
+def nightly(job: JobDefinition, cron: str) -> ScheduleDefinition:
+    """Return the schedule that runs a job every night, at the time (UTC) that `cron` says."""
+    minute, hour = cron.split()[:2]
     return ScheduleDefinition(
         job=job,
-        name="maintenance_nightly",
-        cron_schedule=MAINTENANCE_CRON,
+        name=f"{job.name}_nightly",
+        cron_schedule=cron,
         execution_timezone="UTC",
         default_status=DefaultScheduleStatus.RUNNING,
-        description="Maintenance every night at 3:00.",
+        description=f"{job.name.capitalize()} every night at {hour}:{minute:0>2}.",
     )

@@ -140,8 +140,7 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
         releases, current = _releases(settings, held)
         _add_tree(writing, settings.home_folder, settings.rejected)
         _add_landing(writing, settings)
-        for name in (api_keys.FILE,):
-            _add_if_there(writing, name, settings.home_folder / name)
+        _add_if_there(writing, api_keys.FILE, settings.home_folder / api_keys.FILE)
         copied = Path(work) / CATALOG
         with lake_place.openable(settings, read_only=True) as given:
             copy_catalog(Path(given.catalog_uri.removeprefix("sqlite:")), copied)

@@ -208,7 +208,7 @@ class DbtCommand:
                 node = names[unique_id]
                 noted[unique_id] = _Finished(node.name, node.kind, INTERRUPTED, 0.0, _WHY)
         flags = get_flags()
-        lacks_rows = bool(getattr(flags, "EMPTY", False) or getattr(flags, "SAMPLE", None))
+        lacks_rows = is_cut(flags)
         rows = [
             (
                 build,
@@ -239,6 +239,12 @@ class DbtCommand:
             )
 
         opened.write(write, "note an interrupted build")
+
+
+def is_cut(flags: Any) -> bool:
+    """Return whether models see only part of their inputs, as with --empty or --sample."""
+    cuts = ("EMPTY", "SAMPLE", "EVENT_TIME_START", "EVENT_TIME_END")
+    return any(getattr(flags, name, None) for name in cuts)
 
 
 def _is_given_up() -> bool:

@@ -32,8 +32,7 @@ def is_touched_model(node: Mapping[str, Any]) -> bool:
 def key_of(config: Mapping[str, Any]) -> list[str]:
     """Return the columns by which a model's rows are computed again: `touched_by` or the key."""
     meta = config.get("meta") or {}
-    key = meta.get("touched_by") or config.get("unique_key") or []
-    return [key] if isinstance(key, str) else [str(each) for each in key]
+    return as_list(meta.get("touched_by")) or as_list(config.get("unique_key"))
 
 
 def check_declarations(manifest: Mapping[str, Any]) -> None:
@@ -106,7 +105,7 @@ def _faults(node: Mapping[str, Any], graph: _Graph) -> Iterator[str]:
         return
     known = set(node.get("columns") or {})
     is_closed = bool((node["config"].get("contract") or {}).get("enforced"))
-    for column in [*key, *_listed(meta.get("tracks"))]:
+    for column in [*key, *as_list(meta.get("tracks"))]:
         if is_closed and column not in known:
             yield f"it has no column {column}; its columns are {_named(known)}."
     follows = meta.get("follows") or []
@@ -141,8 +140,8 @@ def _entry_faults(
             "the entry out: what a model reads is followed without being named."
         )
         return
-    finds = _listed(entry.get("finds"))
-    keys = _listed(entry.get("keys")) or (finds and []) or list(key)
+    finds = as_list(entry.get("finds"))
+    keys = as_list(entry.get("keys")) or (finds and []) or list(key)
     wanted = finds or list(key)
     if len(keys) != len(wanted):
         yield (
@@ -181,8 +180,9 @@ def _column_faults(
             )
 
 
-def _listed(value: Any) -> list[str]:
-    if value is None:
+def as_list(value: Any) -> list[str]:
+    """Return what YAML gives as one name, as several or not at all, as a list."""
+    if value is None or value == "":
         return []
     return [value] if isinstance(value, str) else [str(each) for each in value]
 

@@ -18,7 +18,7 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from boathouse.build.declarations import STRATEGY, key_of
+from boathouse.build.declarations import STRATEGY, as_list, key_of
 from boathouse.build.history import History, Name
 from boathouse.build.nodes import Node
 from boathouse.build.pushdown import PushdownError, Trace, narrow, trace
@@ -31,9 +31,8 @@ _NOTED_BY = "remember_progress"
 
 @dataclass(frozen=True)
 class Input:
-    """A relation that a model reads, and how the key is found in its rows."""
+    """One way in which a model reads a relation: how the key is found in its rows."""
 
-    name: Name
     keys: tuple[str, ...]  # SQL over its columns
     finds: tuple[str, ...] = ()  # columns of the model that `keys` are values of, if not its key
     reason: str = ""  # why changes in it cannot be traced to keys
@@ -166,16 +165,16 @@ class Following:
             answer.rebuild = f"its rows depend on when they are made ({traced.volatile})"
             return
         queries = []
-        for each in self._inputs(node, traced):
-            needed = {column for key in each.keys for column in columns_in(key)}
-            changed = history.changed(each.name, needed, answer.load_id, answer.lake_snapshot)
+        for name, inputs in self._inputs(node, traced).items():
+            needed = {column for each in inputs for key in each.keys for column in columns_in(key)}
+            changed = history.changed(name, needed, answer.load_id, answer.lake_snapshot)
             if changed is None:
                 continue
-            if each.reason or not changed.rows:
-                why = each.reason or changed.reason
-                answer.rebuild = f"{'.'.join(each.name[1:])} has changed: {why}"
+            why = next((each.reason for each in inputs if each.reason), changed.reason)
+            if why:
+                answer.rebuild = f"{'.'.join(name[1:])} has changed: {why}"
                 return
-            queries.append(self._keys_query(answer, each, changed.rows))
+            queries += [self._keys_query(answer, each, changed.rows) for each in inputs]
         columns = ", ".join(identifier(column) for column in answer.key)
         nothing = f"select {columns} from {answer.relation} where false"
         table = f"touched_keys_{hashlib.sha256(answer.relation.encode()).hexdigest()[:16]}"
@@ -205,28 +204,28 @@ class Following:
             f"(select row({values}) from ({found}) as found ({values}))"
         )
 
-    def _inputs(self, node: Any, traced: Trace) -> list[Input]:
-        """Return what a model reads: as its SQL tells, and where that is silent, as it declares."""
+    def _inputs(self, node: Any, traced: Trace) -> dict[Name, list[Input]]:
+        """Return what a model reads, by relation: as its SQL tells, else as it declares."""
         declared = self._declared(node)
         found: dict[Name, list[Input]] = {}
         for scan in traced.scans:
             name = scan.relation
             if scan.keys is not None:
-                each = Input(name, scan.keys)
+                each = Input(scan.keys)
             else:
-                each = declared.get(name, Input(name, (), reason=scan.reason))
+                each = declared.get(name, Input((), reason=scan.reason))
             if each not in found.setdefault(name, []):
                 found[name].append(each)
-        return [each for inputs in found.values() for each in inputs]
+        return found
 
     def _declared(self, node: Any) -> dict[Name, Input]:
         config = node.config.to_dict()
         found = {}
         for entry in (config.get("meta") or {}).get("follows") or []:
-            finds = tuple(_listed(entry.get("finds")))
-            keys = tuple(_listed(entry.get("keys")) or map(identifier, key_of(config)))
+            finds = tuple(as_list(entry.get("finds")))
+            keys = tuple(as_list(entry.get("keys")) or map(identifier, key_of(config)))
             name = self._named(node, "source" if "source" in entry else "model", entry)
-            found[name] = Input(name, keys, finds)
+            found[name] = Input(keys, finds)
         return found
 
     def _named(self, node: Any, kind: str, entry: Mapping[str, Any]) -> Name:
@@ -251,20 +250,19 @@ class Following:
 
     def _tracks(self, node: Any) -> list[str]:
         """Return the columns that others need to know of a changed row, in a fixed order."""
-        columns = set(_listed((node.config.meta or {}).get("tracks")))
+        columns = set(as_list((node.config.meta or {}).get("tracks")))
         name = name_of(node)
         for child_id in self._readers(node.unique_id):
             child = self._manifest.nodes[child_id]
-            for each in self._inputs_or_nothing(child):
-                if each.name == name:
-                    columns |= {column for key in each.keys for column in columns_in(key)}
+            for each in self._inputs_or_nothing(child).get(name, []):
+                columns |= {column for key in each.keys for column in columns_in(key)}
         return sorted(columns)
 
-    def _inputs_or_nothing(self, child: Any) -> list[Input]:
+    def _inputs_or_nothing(self, child: Any) -> dict[Name, list[Input]]:
         try:
             return self._inputs(child, self._trace(child))
         except PushdownError:
-            return []
+            return {}
 
     def _readers(self, unique_id: str) -> list[str]:
         """Return the models of the strategy that read a model, maybe through views."""
@@ -334,7 +332,7 @@ class Following:
             if node.resource_type in ("model", "seed", "snapshot") and node.columns
         }
         views = {name_of(node) for node in self._manifest.nodes.values() if _is_view(node)}
-        found = {**known, **History(self._cursor).columns()}
+        found = {**known, **History(self._cursor).columns}
         return {
             name: columns
             for name, columns in found.items()
@@ -377,9 +375,3 @@ def columns_in(expression: str) -> set[str]:
     """Return the columns, in lower case, that an SQL expression uses."""
     parsed = sqlglot.parse_one(f"select {expression}", read="duckdb")
     return {column.name.lower() for column in parsed.find_all(exp.Column)}
-
-
-def _listed(value: Any) -> list[str]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else [str(each) for each in value]

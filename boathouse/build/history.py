@@ -6,6 +6,7 @@ strategy `touched` by the changes that they note, every other table by itself as
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from boathouse.lake import NAME as LAKE
@@ -56,7 +57,7 @@ class Changed:
 
 
 class History:
-    """Answers from one connection to the lake."""
+    """Answers from one connection to the lake, for one question: what it read, it keeps."""
 
     def __init__(self, cursor: Any) -> None:
         """Take a DuckDB cursor on which the lake is attached."""
@@ -76,6 +77,7 @@ class History:
         query = f"select model from {LAKE}.meta.model_state where stale_reason is not null"
         return {model for (model,) in self._rows(query)}
 
+    @cached_property
     def columns(self) -> dict[Name, dict[str, str]]:
         """Return the columns of all tables of the lake, in order, with their types."""
         found: dict[Name, dict[str, str]] = {}
@@ -103,7 +105,7 @@ class History:
 
     def notes(self, name: Name) -> list[str] | None:
         """Return which columns are noted of changed rows; None when there are no notes."""
-        columns = self.columns().get((LAKE, CHANGES, ".".join(name[1:])))
+        columns = self.columns.get((LAKE, CHANGES, ".".join(name[1:])))
         return sorted(column for column in columns if column not in SYSTEM) if columns else None
 
     def changed(
@@ -119,7 +121,7 @@ class History:
         """
         if name[0] != LAKE:
             return Changed("", "it is not in the lake, so that changes in it cannot be seen")
-        if name[1] == "raw" and (LAKE, "replaced", name[2]) in self.columns():
+        if name[1] == "raw" and (LAKE, "replaced", name[2]) in self.columns:
             return self._loaded(name, load_id)
         noted = self.noted(name, needed, snapshot)
         if noted is not None:

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from boathouse.build.declarations import check_declarations
+from boathouse.build.declarations import as_list, check_declarations
 from boathouse.build.fingerprint import Fingerprints
 from boathouse.errors import BuildError
 from boathouse.lake import Lake
@@ -177,7 +177,7 @@ def _node(
     meta = config.get("meta") or {}
     columns = entry.get("columns") or {}
     described = {name: each["description"] for name, each in columns.items() if each["description"]}
-    key = _as_list(config.get("unique_key")) or _as_list(entry.get("primary_key"))
+    key = as_list(config.get("unique_key")) or as_list(entry.get("primary_key"))
     return Node(
         unique_id=entry["unique_id"],
         name=entry["name"],
@@ -190,7 +190,7 @@ def _node(
         description=(entry.get("description") or "").strip(),
         column_descriptions=json.dumps(described, ensure_ascii=False, sort_keys=True),
         key=key or tested_keys.get(entry["unique_id"], []),
-        release_order=_as_list(meta.get("release_order")),
+        release_order=as_list(meta.get("release_order")),
         unique_columns=tested_keys.get(entry["unique_id"], []),
         lookups=_as_json(meta.get("lookups")),
         api=_as_json(meta.get("api")),
@@ -205,20 +205,14 @@ def _tested_keys(entries: list[Mapping[str, Any]]) -> dict[str, list[str]]:
     for entry in entries:
         test = entry.get("test_metadata") or {}
         if test.get("name") == "unique_combination":
-            columns = _as_list((test.get("kwargs") or {}).get("columns"))
+            columns = as_list((test.get("kwargs") or {}).get("columns"))
         elif test.get("name") in ("unique", "unique_among_new"):
-            columns = _as_list(entry.get("column_name"))
+            columns = as_list(entry.get("column_name"))
         else:
             continue
         if entry.get("attached_node") and not (entry.get("config") or {}).get("where"):
             keys.setdefault(entry["attached_node"], columns)
     return keys
-
-
-def _as_list(value: Any) -> list[str]:
-    if value is None or value == "":
-        return []
-    return [str(value)] if isinstance(value, str) else [str(item) for item in value]
 
 
 def _as_json(value: Any) -> str:

@@ -69,8 +69,9 @@
 
 {#- Whether this command lets models see only part of their inputs. -#}
 {% macro is_cut() %}
-    {%- set arguments = invocation_args_dict -%}
-    {{ return(flags.EMPTY or arguments.get("sample") or arguments.get("event_time_start") or arguments.get("event_time_end")) }}
+    {%- set answer = {} -%}
+    {%- do adapter.store_relation("dbt_plugin", api.Relation.create(identifier="builds"), [], "", "", {"is_cut": true, "answer": answer}) -%}
+    {{ return(answer["is_cut"]) }}
 {% endmacro %}
 
 
