@@ -218,7 +218,7 @@ def _stop_on_ctrl_c(told: str = "") -> threading.Event:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             # Not by `print`, in the middle of which the signal may have come.
-            os.write(2, f"{told}\n".encode() if told else b"")
+            os.write(2, f"{told}\n".encode() if told and os.isatty(2) else b"")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)

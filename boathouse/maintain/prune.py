@@ -35,12 +35,9 @@ def prunable(lake: Lake, settings: Settings) -> list[Prunable]:
 
 def _followed(lake: Lake) -> list[tuple[str, int]]:
     """Return each table of noted changes, and the snapshot up to which all have followed."""
-    nodes = {node.unique_id: node for node in remembered(lake)}
-    by_relation = {  # a test's place is what it tests
-        node.place.replace('"', "").lower(): node
-        for node in nodes.values()
-        if node.kind not in TEST_KINDS
-    }
+    # A test's place is what it tests, which it neither makes nor follows.
+    nodes = {node.unique_id: node for node in remembered(lake) if node.kind not in TEST_KINDS}
+    by_relation = {node.place.replace('"', "").lower(): node for node in nodes.values()}
     progress = dict(lake.rows("select model, lake_snapshot from lake.meta.model_state"))
     noting = lake.rows(
         "select table_name from duckdb_tables() "

@@ -196,7 +196,9 @@ def test_releases_environments_and_files_can_be_named(house: Settings, tmp_path:
         find_side(house, "dev")
     inside = Settings(project=house.project, home=house.home, env="dev")
     houses.add_events(inside, houses.sessions(range(60, 62)))
-    run_build(inside, select=["fct_sessions+"], exclude=["resource_type:unit_test"]).require_green()
+    run_build(
+        inside, select=["source:raw.session_events+"], exclude=["resource_type:unit_test"]
+    ).require_green()
     houses.execute(
         inside, "update lake.marts.fct_sessions set country = 'XX' where session_id = 's1'"
     )

@@ -27,6 +27,10 @@ from boathouse.settings import Settings
 AT_ONCE = {"keep_snapshots_days": 0, "keep_files_hours": 0}
 
 
+# Names of tables may have a dot.
+QUOTED = "schema_name || '.\"' || {} || '\"'"
+
+
 def contents(opened: Lake) -> dict[str, Any]:
     """Return columns, count and checksum of all tables and views, and what the macros are."""
     found: dict[str, Any] = dict(
@@ -36,8 +40,8 @@ def contents(opened: Lake) -> dict[str, Any]:
         )
     )
     for (name,) in opened.rows(
-        "select schema_name || '.' || table_name from duckdb_tables() where database_name = 'lake' "
-        "union all select schema_name || '.' || view_name from duckdb_views() "
+        f"select {QUOTED.format('table_name')} from duckdb_tables() where database_name = 'lake' "
+        f"union all select {QUOTED.format('view_name')} from duckdb_views() "
         "where database_name = 'lake' and not internal"
     ):
         columns = opened.rows(f"describe lake.{name}")
@@ -141,7 +145,7 @@ def rewrite_everything(settings: Settings) -> None:
     for _ in range(2):  # the second time because readers keep the last snapshot of the first
         tables = houses.lake_rows(
             settings,
-            "select schema_name || '.' || table_name from duckdb_tables() "
+            f"select {QUOTED.format('table_name')} from duckdb_tables() "
             "where database_name = 'lake'",
         )
         for (table,) in tables:

@@ -344,14 +344,15 @@ def test_column_that_is_added_is_there_for_all_rows(shop: Settings) -> None:
 
 
 def test_parent_that_is_added_is_followed_from_then_on(shop: Settings) -> None:
-    shops.edit(shop, "rpt_orders_daily.sql", "    count(*) as orders,", "    count(*) as orders, ")
     shops.edit(
         shop,
         "rpt_orders_daily.sql",
         "from {{ ref('fct_orders') }}\n",
         "from (select ordered_on, paid_cents from {{ ref('fct_orders') }} union all\n"
-        "select o.ordered_on, p.cents from {{ ref('stg_shop__orders') }} as o\n"
-        "inner join {{ ref('stg_shop__payments') }} as p on o.order_id = p.order_id) as days\n",
+        "select stg_shop__orders.ordered_on, stg_shop__payments.cents\n"
+        "from {{ ref('stg_shop__orders') }}\n"
+        "inner join {{ ref('stg_shop__payments') }}\n"
+        "on stg_shop__orders.order_id = stg_shop__payments.order_id) as days\n",
     )
     pipeline.run(shop)
     assert is_right(shop)

@@ -126,7 +126,7 @@ def test_dbt_retry_does_what_ctrl_c_has_left(editable_house: Settings) -> None:
     slow = slow_model(editable_house)
     slow.write_text(TABLE + LONG)
     houses.add_events(editable_house, houses.sessions([100]))
-    select = ("--select", "stg_sessions__slow", "fct_sessions+")
+    select = ("--select", "stg_sessions__slow", "source:raw.session_events+")
     with terminal(editable_house, "dbt", "build", *select) as typed:
         typed.wait_for("START sql table model staging.stg_sessions__slow")
         shown = typed.press_ctrl_c(2)
@@ -249,7 +249,7 @@ def test_ctrl_c_ends_a_long_query(house: Settings, place: tuple[str, ...]) -> No
     release(house)
     with terminal(house, "boathouse", "sql", *place, LONG) as typed:
         fds = Path(f"/proc/{typed.process.pid}/fd")
-        file = "catalog.sqlite" if place else "warehouse.duckdb"
+        file = "catalog.sqlite" if place else "1.duckdb"  # of the release
         typed.wait_until(lambda: file in _open_files(fds), f"{file} is open")
         assert "✗ Interrupted.\n" in typed.press_ctrl_c(130)
 
