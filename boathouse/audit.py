@@ -298,14 +298,15 @@ def _are_close(some: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, 
     """Return whether rows are the same but for the last digits of doubles."""
     if len(some) != len(others):
         return False
-    order = lambda shown: [  # noqa: E731
-        str(value) for value in shown.values() if not isinstance(value, float)
-    ]
+    pairs = zip(sorted(some, key=_exactly), sorted(others, key=_exactly), strict=True)
     return all(
-        _is_close(value, other[column])
-        for one, other in zip(sorted(some, key=order), sorted(others, key=order), strict=True)
-        for column, value in one.items()
+        _is_close(value, other[column]) for one, other in pairs for column, value in one.items()
     )
+
+
+def _exactly(shown: Mapping[str, Any]) -> list[str]:
+    """Return what of a row does not depend on the order in which numbers were added."""
+    return [str(value) for value in shown.values() if not isinstance(value, float)]
 
 
 def _is_close(value: Any, other: Any) -> bool:

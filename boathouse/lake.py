@@ -218,7 +218,8 @@ def _prepare(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: b
         return
     if "://" not in settings.data_path:
         Path(settings.data_path).mkdir(parents=True, exist_ok=True)
-    settings.home_folder.mkdir(parents=True, exist_ok=True)
+    # DuckDB makes the folder it spills to, but none above it.
+    settings.work.mkdir(parents=True, exist_ok=True)
 
 
 def config(settings: Settings) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 import click
 import duckdb
 from dbt import selected_resources
-from dbt.adapters.factory import cleanup_connections
+from dbt.adapters.factory import FACTORY, cleanup_connections
 from dbt.flags import get_flags
 from dbt_common.events.event_manager_client import add_callback_to_manager
 from dbt_common.exceptions import DbtBaseException
@@ -37,6 +37,7 @@ from boathouse.sql import constant, literal, row
 BUILDS = {"build", "run", "test", "seed", "snapshot", "retry"}
 WRITING = BUILDS | {"run-operation", "clone"}
 _RETRIED = {"error", "fail", "skipped", "runtime error", "partial success"}
+_POLL_SECONDS = 0.1
 _WHY = "the command ended before this was done"
 
 _ended = ""  # the invocation of the command that ended last in this process
@@ -65,7 +66,8 @@ class DbtCommand:
         self._settings = settings
         self._finished: dict[str, _Finished] = {}
         self._is_whole = False
-        self._is_stopping = False
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
         self._is_interrupted = False
         self._can_be_retried = False
         # dbt writes over it before it tells that it was interrupted.
@@ -102,13 +104,15 @@ class DbtCommand:
     def __call__(self, event: Any) -> None:
         """Hear what dbt tells, in whichever of its threads."""
         name, data = event.info.name, event.data
-        if isinstance(sys.exception(), KeyboardInterrupt):
-            self._is_stopping = True  # dbt is about to interrupt its queries
+        if not self._stopping.is_set() and isinstance(sys.exception(), KeyboardInterrupt):
+            self._stopping.set()
+            threading.Thread(target=self._stop_queries, daemon=True).start()
         if name == "NodeFinished":
             self._note_finished(data.node_info, data.run_result)
         elif name == "EndRunResult":
             self._is_whole = True
         elif name == "EndOfRunSummary":
+            self._stopped.set()
             self._is_interrupted = data.keyboard_interrupt
         elif name == "StatsLine" and self._is_interrupted:
             with suppress(OSError, ValueError):
@@ -119,8 +123,19 @@ class DbtCommand:
         elif name == "CommandCompleted":
             self._end()
 
+    def _stop_queries(self) -> None:
+        """Interrupt what dbt's threads ask of the lake, until dbt has waited for them.
+
+        dbt does so once, and then waits: for a thread that was between two queries at that moment,
+        or is in the unit tests of a model that it goes on to build, that can be for ever.
+        """
+        while not self._stopped.wait(_POLL_SECONDS):
+            for adapter in list(FACTORY.adapters.values()):
+                with suppress(Exception):  # a connection that was closed at this moment
+                    adapter.connections.cancel_open()
+
     def _note_finished(self, node: Any, result: Any) -> None:
-        is_cancelled = self._is_stopping and result.status not in GREEN
+        is_cancelled = self._stopping.is_set() and result.status not in GREEN
         self._finished[node.unique_id] = _Finished(
             node.node_name,
             str(node.resource_type),
@@ -180,6 +195,7 @@ class DbtCommand:
         """Leave the lake to others; what goes wrong here must not hide what ended the command."""
         global _ended
         _ended = self.invocation
+        self._stopped.set()
         try:
             cleanup_connections()  # what is open there may have begun to write
             if self.name in BUILDS and self._began is not None and not self._is_whole:

@@ -192,7 +192,9 @@ def watch(
     from boathouse.watch import watch as watch_landing
 
     settings = _settings()
-    stop = _stop_on_ctrl_c("Ending. A run that has begun is finished; Ctrl-C again stops it.")
+    stop = _stop_on_ctrl_c(
+        "" if json else "Ending. A run that has begun is finished; Ctrl-C again stops it.\n"
+    )
 
     def on_run(report: Any) -> None:
         if json:
@@ -218,7 +220,7 @@ def _stop_on_ctrl_c(told: str = "") -> threading.Event:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             # Not by `print`, in the middle of which the signal may have come.
-            os.write(2, f"{told}\n".encode() if told and os.isatty(2) else b"")
+            os.write(1, told.encode())
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)

@@ -33,8 +33,8 @@ def add_slow_model(settings: Settings) -> None:
     path = settings.project / "models" / "staging" / "sessions" / "stg_sessions__slow.sql"
     path.write_text(
         "{{ config(materialized='table') }}\n"
-        "select count(*) as n from range(10000000000) as a, range(10000000000) as b\n"
-        "where a.range != b.range"
+        "select count(*) as n from range(1000000) as a, range(1000000) as b, range(1000000) as c\n"
+        "where a.range + b.range != c.range"
     )
 
 

@@ -21,8 +21,8 @@ from boathouse.release import release
 from boathouse.settings import Settings
 
 LONG = (
-    "select count(*) as n from range(10000000000) as a, range(10000000000) as b "
-    "where a.range != b.range"
+    "select count(*) as n from range(1000000) as a, range(1000000) as b, range(1000000) as c "
+    "where a.range + b.range != c.range"
 )
 TABLE = "{{ config(materialized='table') }} "
 

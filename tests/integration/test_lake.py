@@ -87,3 +87,12 @@ def test_variable_of_python_is_no_table(settings: Settings) -> None:
         with pytest.raises(duckdb.CatalogException, match="somewhere"):
             opened.con.execute("from somewhere")
     del somewhere
+
+
+def test_query_that_needs_more_memory_than_it_may_have_spills_in_a_new_home(
+    settings: Settings,
+) -> None:
+    careful = settings.model_copy(update={"memory_limit": "60MB"})
+    with lake.connect(careful) as opened:
+        opened.con.execute("create temp table sorted as from range(6000000) order by hash(range)")
+        assert opened.value("select count(*) from sorted") == 6_000_000
