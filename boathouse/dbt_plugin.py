@@ -19,8 +19,9 @@ from duckdb import DuckDBPyConnection
 
 from boathouse import catalog, lake, lock
 from boathouse.build import nodes, tested
+from boathouse.build.combining import Combination
 from boathouse.build.dbt_command import BUILDS, DbtCommand, is_cut
-from boathouse.build.following import Following
+from boathouse.build.following import Block, Following
 from boathouse.contracts import load_contracts
 from boathouse.errors import BoathouseError
 from boathouse.settings import current_settings
@@ -74,7 +75,12 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
 
         `config` holds the question and, under `answer`, the dictionary to be filled.
         """
-        asked = target_config.config
+        try:
+            self._answer(target_config.config)
+        except BoathouseError as error:
+            raise DbtBaseException(str(error)) from error  # dbt shows of others the traceback
+
+    def _answer(self, asked: dict[str, Any]) -> None:
         if "is_cut" in asked:
             asked["answer"]["is_cut"] = is_cut(get_flags())
             return
@@ -83,8 +89,10 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
             asked["answer"].update(asdict(following.ask(asked["following"])))
         elif "narrow" in asked:
             asked["answer"]["sql"] = following.narrowed(asked["narrow"], asked["sql"])
-        elif "changes" in asked:
-            asked["answer"]["sql"] = following.changes(asked["of"], asked["changes"])
+        elif "combined" in asked:
+            combination = Combination.of(asked["columns"], asked["by"])
+            block = Block(asked["relation"], asked["block"], combination)
+            asked["answer"]["sql"] = following.combined(asked["combined"], block, asked["known"])
         elif "nodes" in asked:
             asked["answer"].update(following.nodes)
 

@@ -164,7 +164,7 @@ def _column_faults(
         is_closed = landing.get("new_columns", "reject") == "reject"
     for key in keys:
         try:
-            parsed = sqlglot.parse_one(f"select {key}", read="duckdb")
+            parsed = sqlglot.parse_one(f"select {naming(key, 'source')}", read="duckdb")
         except sqlglot.errors.SqlglotError:
             yield f"for the {kind} {name}, {key!r} in `keys` is no SQL expression."
             continue
@@ -178,6 +178,11 @@ def _column_faults(
                 f"the {kind} {name} has no column {unknown[0]}; its columns are {_named(columns)}. "
                 "Say under `keys` what the key is there, or leave the entry out."
             )
+
+
+def naming(key: str, relation: str) -> str:
+    """Return a declared key with the relation in the place of `{source}` or `{model}`."""
+    return key.replace("{source}", relation).replace("{model}", relation)
 
 
 def as_list(value: Any) -> list[str]:

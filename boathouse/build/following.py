@@ -18,7 +18,9 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from boathouse.build.declarations import STRATEGY, as_list, key_of
+from boathouse.build import combined
+from boathouse.build.combining import Combination, as_value
+from boathouse.build.declarations import STRATEGY, as_list, key_of, naming
 from boathouse.build.history import History, Name
 from boathouse.build.nodes import Node
 from boathouse.build.pushdown import PushdownError, Trace, narrow, trace
@@ -61,6 +63,20 @@ class Answer:
     is_marked: bool = False  # as not to be trusted
 
 
+@dataclass(frozen=True)
+class Block:
+    """What a model combines: a relation that it reads, and what a row of it says."""
+
+    relation: str  # as dbt writes it
+    sql: str  # over `combined.INPUT`
+    combination: Combination
+
+    @property
+    def name(self) -> Name:
+        """Return the name of the relation."""
+        return tuple(part.strip('"').lower() for part in self.relation.split("."))
+
+
 class Following:
     """The models of one dbt command."""
 
@@ -83,6 +99,7 @@ class Following:
         self._answers: dict[str, Answer] = {}
         self._compiled: dict[tuple[str, bool], str] = {}
         self._traces: dict[str, Trace] = {}
+        self._blocks: dict[str, Block] = {}
 
     def ask(self, unique_id: str) -> Answer:
         """Return what a model must compute again; the same for all of a command.
@@ -113,12 +130,83 @@ class Following:
         except PushdownError:
             return sql  # the strategy itself leaves other keys' rows out
 
-    def changes(self, unique_id: str, relation: Any) -> str:
-        """Return SQL for what another model has noted since this one ran; empty if not all."""
+    def combined(self, unique_id: str, block: Block, known: str) -> str:
+        """Return SQL for the combined rows of a model.
+
+        Args:
+            unique_id: The model's.
+            block: What it combines.
+            known: A query for the rows of its table that are to be computed again; empty when all
+                rows are combined.
+
+        Raises:
+            BuildError: the rows of its table would not say what was combined.
+        """
+        everything = combined.reading(block.sql, block.relation)
+        if not known:
+            self._note_block(unique_id, block)
+            return block.combination.whole(everything)
         answer = self.ask(unique_id)
-        name = tuple(part.lower() for part in (relation.database, relation.schema, relation.name))
-        noted = History(self._cursor).noted(name, (), answer.lake_snapshot)
-        return noted.rows if noted and not answer.rebuild else ""
+        node = self._manifest.nodes[unique_id]
+        views = self._views_of(node)
+        columns = self._columns_in([everything, *views.values()])
+        history = History(self._cursor)
+        source = combined.one_by_one(block.sql, block.relation, "_load_id", views, columns)
+        if source is not None and source[1] == "raw":
+            newer = f"(select * from {block.relation} where _load_id > {answer.load_id})"
+            new = combined.reading(block.sql, newer)
+            lost = self._lost(node, answer, source, history)
+            if not lost:
+                return block.combination.added(new, known)
+            again = narrow(everything, answer.key, lost, views=views, columns=columns)
+            key = as_value(answer.key)
+            is_lost = f"{key} in (select {key} from {lost})"
+            return block.combination.added(
+                f"select * from ({new}) as came where not {is_lost}",
+                f"select * from ({known}) as known where not {is_lost}",
+                f"select * from ({again}) as again where {is_lost}",
+            )
+        noted = self._noted(block, answer, history)
+        if noted:
+            return block.combination.changed(noted, known, everything)
+        return block.combination.whole(everything)  # of touched keys: see `narrowed`
+
+    def _note_block(self, unique_id: str, block: Block) -> None:
+        if self._blocks.setdefault(unique_id, block) != block:
+            raise BuildError(f"{unique_id.split('.')[-1]} uses `combined` more than once.")
+
+    def _lost(self, node: Any, answer: Answer, source: Name, history: History) -> str:
+        """Return a table of the keys that lost rows of a raw table; empty when none did."""
+        taken_back = history.taken_back(source, answer.load_id)
+        if taken_back is None:
+            return ""
+        inputs = self._inputs(node, self._trace(node))[source]
+        queries = [self._keys_query(answer, each, taken_back) for each in inputs]
+        self._gather(answer, f"{answer.touched}_lost", queries)
+        return f"{answer.touched}_lost"
+
+    def _noted(self, block: Block, answer: Answer, history: History) -> str:
+        """Return a query for what a model's block gained and lost, if that is known."""
+        needed = self._columns_of_block(block)
+        noted = needed and history.noted(block.name, needed, answer.lake_snapshot)
+        if not noted or not needed:
+            return ""
+        columns = ", ".join(map(identifier, sorted(needed)))
+        changes = (
+            f"(select {columns}, sum(_change) as _change from ({noted.rows}) as noted "
+            f"group by {columns} having sum(_change) <> 0)"
+        )
+        return combined.reading(combined.with_column(block.sql, "_change"), changes)
+
+    @staticmethod
+    def _columns_of_block(block: Block) -> set[str]:
+        """Return the columns that a block needs of each changed row; none if it needs others."""
+        needed = combined.columns_read(block.sql)
+        rows: Name = ("rows",)
+        known = {rows: dict.fromkeys([*(needed or ()), "_row"], "")}
+        if needed and combined.one_by_one(block.sql, "rows", "_row", {}, known) == rows:
+            return needed
+        return set()
 
     def _answer(self, unique_id: str) -> Answer:
         node = self._manifest.nodes[unique_id]
@@ -145,6 +233,7 @@ class Following:
         if node.config.incremental_strategy != STRATEGY:
             return answer
         answer.key = key_of(node.config.to_dict())
+        self._check_combined(node, answer)
         answer.changes = history.changes_of(name)
         answer.tracks = self._tracks(node)
         if state is not None and state.tracks_snapshot is not None:
@@ -153,6 +242,38 @@ class Following:
         if not answer.rebuild:
             self._touch(node, answer, history)
         return answer
+
+    def _check_combined(self, node: Any, answer: Answer) -> None:
+        """Do nothing when what a model combines reaches its table."""
+        if "combined(" not in node.raw_code:
+            return
+        sql = self._sql(node, whole=True)
+        block = self._blocks.get(node.unique_id)
+        if block is None:
+            return
+        missing = sorted(set(map(str.lower, answer.key)) - set(block.combination.by))
+        if missing:
+            raise BuildError(
+                f"{node.name} is computed again by {', '.join(answer.key)}, but combines rows that "
+                f"share {', '.join(block.combination.by)}. Add {', '.join(missing)} to `by`."
+            )
+        views = self._views_of(node)
+        columns = self._columns_in([sql, *views.values()])
+        combined.check_passed_on(node.name, sql, block.combination, views, columns)
+        self._check_sums(node.name, block)
+
+    def _check_sums(self, model: str, block: Block) -> None:
+        rows = combined.reading(block.sql, block.relation)
+        try:
+            described = self._cursor.execute(f"describe {rows}").fetchall()
+        except duckdb.Error:
+            return  # the model itself will fail, and say why
+        for name, kind, *_ in described:
+            if name.lower() in block.combination.sums and kind in ("DOUBLE", "FLOAT"):
+                raise BuildError(
+                    f"{model} adds up {name}, a {kind.lower()}: such sums hang on the order in "
+                    "which they are added. Cast it to a decimal or an integer in the block."
+                )
 
     def _touch(self, node: Any, answer: Answer, history: History) -> None:
         """Find the keys that were touched, or why they cannot be found."""
@@ -175,14 +296,9 @@ class Following:
                 answer.rebuild = f"{'.'.join(name[1:])} has changed: {why}"
                 return
             queries += [self._keys_query(answer, each, changed.rows) for each in inputs]
-        columns = ", ".join(identifier(column) for column in answer.key)
-        nothing = f"select {columns} from {answer.relation} where false"
         table = f"touched_keys_{hashlib.sha256(answer.relation.encode()).hexdigest()[:16]}"
         try:
-            self._cursor.execute(
-                f"create or replace temp table {table} as "
-                f"select distinct * from ({' union all '.join([nothing, *queries])})"
-            )
+            self._gather(answer, table, queries)
         except duckdb.Error as error:
             # A column that came or went, a snapshot that is gone: what changed cannot be told.
             answer.rebuild = f"what has changed cannot be told ({str(error).splitlines()[0]})"
@@ -191,6 +307,15 @@ class Following:
         found = self._cursor.execute(f"select {counts} from {table}").fetchall()[0]
         answer.touched = table
         answer.nulls = dict(zip(answer.key, found, strict=True))
+
+    def _gather(self, answer: Answer, table: str, queries: Sequence[str]) -> None:
+        """Make a temporary table of the keys that queries return, named as the model's are."""
+        columns = ", ".join(identifier(column) for column in answer.key)
+        nothing = f"select {columns} from {answer.relation} where false"
+        self._cursor.execute(
+            f"create or replace temp table {table} as "
+            f"select distinct * from ({' union all '.join([nothing, *queries])})"
+        )
 
     @staticmethod
     def _keys_query(answer: Answer, each: Input, rows: str) -> str:
@@ -224,16 +349,17 @@ class Following:
         for entry in (config.get("meta") or {}).get("follows") or []:
             finds = tuple(as_list(entry.get("finds")))
             keys = tuple(as_list(entry.get("keys")) or map(identifier, key_of(config)))
-            name = self._named(node, "source" if "source" in entry else "model", entry)
-            found[name] = Input(keys, finds)
+            parent = self._named(node, "source" if "source" in entry else "model", entry)
+            named = tuple(naming(key, parent.relation_name) for key in keys)
+            found[name_of(parent)] = Input(named, finds)
         return found
 
-    def _named(self, node: Any, kind: str, entry: Mapping[str, Any]) -> Name:
-        """Return the relation of a source or model that a model names among its inputs."""
+    def _named(self, node: Any, kind: str, entry: Mapping[str, Any]) -> Any:
+        """Return the source or model that a model names among its inputs."""
         if kind == "source":
             for source in self._manifest.sources.values():
                 if source.name == entry["source"] and source.source_name == SOURCE_NAME:
-                    return name_of(source)
+                    return source
         waiting, seen = list(node.depends_on_nodes), set()
         while waiting:
             unique_id = waiting.pop()
@@ -244,7 +370,7 @@ class Following:
             if parent.name == entry[kind] and (parent.resource_type == "source") == (
                 kind == "source"
             ):
-                return name_of(parent)
+                return parent
             waiting += getattr(parent, "depends_on_nodes", [])
         raise PushdownError(f"{node.name} follows {entry[kind]}, which it does not read")
 
@@ -256,6 +382,9 @@ class Following:
             child = self._manifest.nodes[child_id]
             for each in self._inputs_or_nothing(child).get(name, []):
                 columns |= {column for key in each.keys for column in columns_in(key)}
+            block = self._blocks.get(child_id)
+            if block is not None and block.name == name:
+                columns |= self._columns_of_block(block)
         return sorted(columns)
 
     def _inputs_or_nothing(self, child: Any) -> dict[Name, list[Input]]:

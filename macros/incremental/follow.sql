@@ -67,9 +67,37 @@
 {%- endmacro %}
 
 
+{#- The rows of `relation` that the block makes, combined: one row for each value of the columns
+    `by`, with each other column as its rule in `columns` says (`min`, `max`, `sum`, `first by …`,
+    `last by …`). The block selects from what it is called with. When only new rows came, they are
+    added to the rows of the model's own table; see boathouse/build/combining.py. -#}
+{% macro combined(relation, columns, by) %}
+    {%- set answer = {"sql": ""} -%}
+    {%- if execute -%}
+        {%- set known = "" -%}
+        {%- if model.resource_type == "model" and is_incremental() -%}
+            {%- set known = "select * from " ~ this ~ " as known where " ~ is_touched_row("known") -%}
+        {%- endif -%}
+        {#- In a unit test there is no `this`. #}
+        {%- set anything = api.Relation.create(identifier="combined") -%}
+        {%- do adapter.store_relation("dbt_plugin", anything, [], "", "", {
+            "combined": model.unique_id, "relation": relation | string, "block": caller("boathouse_input"),
+            "columns": columns, "by": by, "known": known, "answer": answer,
+        }) -%}
+    {%- endif -%}
+    {{ return(answer["sql"]) }}
+{% endmacro %}
+
+
 {#- A predicate on the rows of `relation`: true for those loaded since this model last ran. -#}
 {% macro is_new(relation) %}
     {{- relation }}._load_id > {{ following().get("load_id", 0) }}
+{%- endmacro %}
+
+
+{#- The table of the rows that corrected deliveries took back from a source. -#}
+{% macro replaced(source_name) %}
+    {{- source("raw", source_name).incorporate(path={"schema": "replaced"}) -}}
 {%- endmacro %}
 
 
@@ -77,31 +105,8 @@
 {% macro has_taken_back(source_name) %}
     {%- set query -%}
         select count(*)
-        from {{ source("raw", source_name).incorporate(path={"schema": "replaced"}) }}
+        from {{ replaced(source_name) }}
         where _replaced_by > {{ following().get("load_id", 0) }}
     {%- endset -%}
     {{ return(execute and run_query(query).rows[0][0] > 0) }}
-{% endmacro %}
-
-
-{#- Whether what changed in a followed model is not known, because it was made anew since this
-    model last ran. -#}
-{% macro was_rebuilt(model_name) %}
-    {{ return(noted_changes(model_name) == "") }}
-{% endmacro %}
-
-
-{#- The rows of a followed model, as far as it tracks them, that went (`_change` -1) and came (1)
-    since this model last ran; for models that add changes to what they know. -#}
-{% macro changes_since(model_name) %}
-    ({{ noted_changes(model_name) }})
-{%- endmacro %}
-
-
-{% macro noted_changes(model_name) %}
-    {%- set answer = {"sql": ""} -%}
-    {%- if execute and model.resource_type == "model" -%}
-        {%- do adapter.store_relation("dbt_plugin", this, [], "", "", {"changes": ref(model_name), "of": model.unique_id, "answer": answer}) -%}
-    {%- endif -%}
-    {{ return(answer["sql"]) }}
 {% endmacro %}

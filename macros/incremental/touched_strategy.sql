@@ -13,6 +13,7 @@
         {{ return("select 1 where false") }}
     {%- endif -%}
     {%- do leave_out_other_keys(new_rows) -%}
+    {%- do tell_of_shared_keys(new_rows) -%}
     {%- if found["tracks"] %}
         {%- set tracks = get_quoted_csv(found["tracks"]) -%}
         {%- if not found["is_log_current"] %}
@@ -52,6 +53,25 @@
             ~ "were left out. Its rows are right; with `where {{ is_touched(…) }}` on what it reads "
             ~ "it would take less time."
         ) -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- Warn of a `unique_key` by which rows are computed again, but that is not theirs alone. -#}
+{% macro tell_of_shared_keys(new_rows) %}
+    {%- set key = config.get("unique_key") -%}
+    {%- if key and not config.get("meta", {}).get("touched_by") -%}
+        {%- set columns = get_quoted_csv([key] if key is string else key) -%}
+        {%- set shared = run_query(
+            "select 1 from " ~ new_rows ~ " group by " ~ columns ~ " having count(*) > 1 limit 1"
+        ) -%}
+        {%- if shared.rows -%}
+            {%- do exceptions.warn(
+                this.identifier ~ " has several rows for one value of its `unique_key`. Its rows are "
+                ~ "right; call the columns by which they are computed again `meta.touched_by`, and "
+                ~ "keep `unique_key` for a key that is unique."
+            ) -%}
+        {%- endif -%}
     {%- endif -%}
 {% endmacro %}
 

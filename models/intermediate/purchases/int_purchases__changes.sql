@@ -4,7 +4,7 @@
 {%- set next_snapshot_date %}
 (
     select min("date")
-    from (select distinct snapshot_date as "date" from lake.raw.purchases) as snapshots
+    from (select distinct snapshot_date as "date" from {source}) as snapshots
     where "date" > snapshot_date
 )
 {%- endset -%}
@@ -13,8 +13,9 @@
     materialized='incremental',
     incremental_strategy='touched',
     on_schema_change='fail',
-    unique_key='snapshot_date',
+    unique_key=['snapshot_date', 'purchase_id'],
     meta={
+        'touched_by': 'snapshot_date',
         'follows': [
             {
                 'source': 'purchases',

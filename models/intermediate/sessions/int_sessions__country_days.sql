@@ -3,21 +3,12 @@
     incremental_strategy='touched',
     on_schema_change='fail',
     unique_key=['session_date', 'country'],
-    meta={'follows': [{'model': 'fct_sessions'}]},
 ) }}
 
 with
 
 sessions as (
     select * from {{ ref('fct_sessions') }}
-),
-
-sessions_to_follow as (
-    select *
-    from sessions
-    {% if is_incremental() %}
-    where {{ is_touched('sessions') }}
-    {% endif %}
 )
 
 select
@@ -25,5 +16,5 @@ select
     country,
     count(started_at) as sessions_started,
     count(ended_at) as sessions_completed
-from sessions_to_follow
+from sessions
 group by session_date, country

@@ -2,22 +2,13 @@
     materialized='incremental',
     incremental_strategy='touched',
     on_schema_change='fail',
-    unique_key='event_date',
-    meta={'follows': [{'model': 'fct_game_events'}]},
+    meta={'touched_by': 'event_date'},
 ) }}
 
 with
 
 events as (
     select * from {{ ref('fct_game_events') }}
-),
-
-events_to_follow as (
-    select *
-    from events
-    {% if is_incremental() %}
-    where {{ is_touched('events') }}
-    {% endif %}
 )
 
 select
@@ -27,6 +18,6 @@ select
     count(*) filter (where event_name = 'level_start') as attempts,
     count(*) filter (where event_name = 'level_complete') as completions,
     count(*) filter (where event_name = 'level_fail') as failures
-from events_to_follow
+from events
 where event_name in ('level_start', 'level_complete', 'level_fail')
 group by event_date, level, player_id

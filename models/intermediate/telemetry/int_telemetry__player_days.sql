@@ -2,11 +2,7 @@
     materialized='incremental',
     incremental_strategy='touched',
     on_schema_change='fail',
-    unique_key='event_date',
-    meta={
-        'follows': [{'model': 'fct_game_events'}],
-        'tracks': ['event_date'],
-    },
+    meta={'touched_by': 'event_date'},
 ) }}
 
 with
@@ -20,7 +16,4 @@ select
     player_id,
     count(*) as events
 from events
-{% if is_incremental() %}
-where {{ is_touched('events') }}
-{% endif %}
 group by event_date, player_id

@@ -3,7 +3,6 @@
     incremental_strategy='touched',
     on_schema_change='fail',
     unique_key='order_id',
-    meta={'follows': [{'source': 'courier_messages'}, {'source': 'courier_orders'}]},
 ) }}
 
 with
@@ -16,22 +15,11 @@ orders as (
     select * from {{ ref('stg_courier__orders') }}
 ),
 
-messages_to_follow as (
-    select *
-    from messages
-    {% if is_incremental() %}
-    where {{ is_touched('messages') }}
-    {% endif %}
-),
-
 cities as (
     select
         order_id,
         max(city_code) as city_code
     from orders
-    {% if is_incremental() %}
-    where {{ is_touched('orders') }}
-    {% endif %}
     group by order_id
 ),
 
@@ -45,7 +33,7 @@ repeats_dropped as (
         -- Sorts the messages of an order: the time, then the one that started the chat, then the
         -- place in the file. Of one that was delivered twice, the first place counts.
         min((sent_at, not is_chat_start, _file, _row)) as place
-    from messages_to_follow
+    from messages
     group by order_id, sender, sender_id, sent_at, order_stage
 ),
 

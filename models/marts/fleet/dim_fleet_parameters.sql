@@ -3,21 +3,12 @@
     incremental_strategy='touched',
     on_schema_change='fail',
     unique_key='parameter',
-    meta={'follows': [{'model': 'fct_fleet_parameter_days'}]},
 ) }}
 
 with
 
 parameter_days as (
     select * from {{ ref('fct_fleet_parameter_days') }}
-),
-
-parameter_days_to_follow as (
-    select *
-    from parameter_days
-    {% if is_incremental() %}
-    where {{ is_touched('parameter_days') }}
-    {% endif %}
 ),
 
 parameters as (
@@ -35,7 +26,7 @@ parameters as (
         min_by(first_file, (first_seen_at, first_file)) as first_file,
         cast(sum(readings) as bigint) as readings,
         count(distinct truck_id) as trucks
-    from parameter_days_to_follow
+    from parameter_days
     group by parameter
 )
 

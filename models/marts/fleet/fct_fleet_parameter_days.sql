@@ -2,10 +2,9 @@
     materialized='incremental',
     incremental_strategy='touched',
     on_schema_change='fail',
-    unique_key=['recorded_on', 'truck_id'],
+    unique_key=['recorded_on', 'truck_id', 'parameter'],
     meta={
-        'follows': [{'model': 'fct_fleet_readings'}],
-        'tracks': ['recorded_on', 'parameter'],
+        'touched_by': ['recorded_on', 'truck_id'],
         'release_order': ['recorded_on'],
     },
 ) }}
@@ -14,14 +13,6 @@ with
 
 readings as (
     select * from {{ ref('fct_fleet_readings') }}
-),
-
-readings_to_follow as (
-    select *
-    from readings
-    {% if is_incremental() %}
-    where {{ is_touched('readings') }}
-    {% endif %}
 )
 
 select
@@ -41,6 +32,6 @@ select
     bool_or(value_type = 'double') as is_seen_as_double,
     bool_or(value_type = 'json') as is_seen_as_json,
     bool_or(value_type = 'varchar') as is_seen_as_varchar
-from readings_to_follow
+from readings
 group by recorded_on, truck_id, parameter
 order by recorded_on

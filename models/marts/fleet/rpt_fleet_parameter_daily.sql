@@ -3,12 +3,7 @@
     incremental_strategy='touched',
     on_schema_change='fail',
     unique_key=['day', 'parameter'],
-    meta={
-        'follows': [
-            {'model': 'fct_fleet_parameter_days', 'keys': ['recorded_on as day', 'parameter']},
-        ],
-        'release_order': ['day', 'parameter'],
-    },
+    meta={'release_order': ['day', 'parameter']},
 ) }}
 
 with
@@ -19,14 +14,6 @@ parameter_days as (
         -- A keyword, but the name is what readers know the column by.
         recorded_on as day  -- noqa: RF04
     from {{ ref('fct_fleet_parameter_days') }}
-),
-
-parameter_days_to_follow as (
-    select *
-    from parameter_days
-    {% if is_incremental() %}
-    where {{ is_touched('parameter_days') }}
-    {% endif %}
 )
 
 select
@@ -36,6 +23,6 @@ select
     min(minimum) as minimum,
     sum(total) / nullif(sum(numeric_readings), 0) as average,
     max(maximum) as maximum
-from parameter_days_to_follow
+from parameter_days
 group by parameter, day
 order by day

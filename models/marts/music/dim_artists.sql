@@ -3,7 +3,6 @@
     incremental_strategy='touched',
     on_schema_change='fail',
     unique_key='artist_id',
-    meta={'follows': [{'source': 'songs'}]},
 ) }}
 
 with
@@ -25,9 +24,6 @@ ranked as (
                 artist_longitude nulls last
         ) as value_rank
     from songs
-    {% if is_incremental() %}
-    where {{ is_touched('songs') }}
-    {% endif %}
 )
 
 select

@@ -3,7 +3,6 @@
     incremental_strategy='touched',
     on_schema_change='fail',
     unique_key='started_at',
-    meta={'follows': [{'model': 'fct_songplays'}]},
 ) }}
 
 with
@@ -15,9 +14,6 @@ plays as (
 times as (
     select distinct started_at
     from plays
-    {% if is_incremental() %}
-    where {{ is_touched('plays') }}
-    {% endif %}
 )
 
 -- Keywords, but the names are what readers know the columns by.

@@ -2,93 +2,45 @@
     materialized='incremental',
     incremental_strategy='touched',
     on_schema_change='fail',
-    unique_key='started_at',
+    unique_key='songplay_key',
     meta={
-        'follows': [
-            {'source': 'listening_events', 'keys': ['make_timestamp_ms(ts) as started_at']},
-            {
-                'source': 'songs',
-                'keys': ['title', 'artist_name', 'duration'],
-                'finds': ['song_title', 'artist_name', 'song_seconds'],
-            },
-        ],
-        'tracks': ['started_at', 'play_date'],
+        'touched_by': 'started_at',
+        'follows': [{
+            'source': 'songs',
+            'keys': ['title', 'artist_name', 'duration'],
+            'finds': ['song_title', 'artist_name', 'song_seconds'],
+        }],
     },
 ) }}
 
-{#- As in fct_sessions: new events are added to what the rows know, unless some were taken back.
-    Plays of songs that were delivered or taken back are rows that are known, too. -#}
-{%- set adds_to_known = is_incremental() and not has_taken_back('listening_events') %}
-
 with
-
-events as (
-    select
-        *,
-        occurred_at as started_at
-    from {{ ref('stg_music__listening_events') }}
-    where page = 'NextSong'
-),
 
 songs as (
     select * from {{ ref('stg_music__songs') }}
 ),
 
-events_to_follow as (
-    select *
-    from events
-    {% if adds_to_known %}
-    where {{ is_new('events') }}
-    {% elif is_incremental() %}
-    where {{ is_touched('events') }}
-    {% endif %}
-),
-
-observations as (
-    select
-        started_at,
-        user_id,
-        level,
-        song_title,
-        artist_name,
-        song_seconds,
-        session_id,
-        location,
-        user_agent
-    from events_to_follow
-
-    {% if adds_to_known %}
-    union all
-
-    select
-        started_at,
-        user_id,
-        level,
-        song_title,
-        artist_name,
-        song_seconds,
-        session_id,
-        location,
-        user_agent
-    from {{ this }} as known
-    where {{ is_touched_row('known') }}
-    {% endif %}
-),
-
 plays as (
+    {% call(events) combined(
+        ref('stg_music__listening_events'),
+        by=[
+            'started_at', 'user_id', 'level', 'song_title', 'artist_name', 'session_id',
+            'location', 'user_agent',
+        ],
+        columns={'song_seconds': 'max'},
+    ) %}
     select
-        started_at,
+        occurred_at as started_at,
         user_id,
         level,
         song_title,
         artist_name,
+        song_seconds,
         session_id,
         location,
-        user_agent,
-        max(song_seconds) as song_seconds
-    from observations
-    group by
-        started_at, user_id, level, song_title, artist_name, session_id, location, user_agent
+        user_agent
+    from {{ events }}
+    where page = 'NextSong'
+    {% endcall %}
 ),
 
 -- Several songs may have the same title, artist and length: one of them, always the same.

@@ -3,15 +3,7 @@
     incremental_strategy='touched',
     on_schema_change='fail',
     unique_key=['session_date', 'country', 'hour'],
-    meta={
-        'follows': [
-            {
-                'model': 'fct_sessions',
-                'keys': ['session_date', 'country', "date_trunc('hour', started_at) as hour"],
-            },
-        ],
-        'release_order': ['hour', 'country'],
-    },
+    meta={'release_order': ['hour', 'country']},
 ) }}
 
 with
@@ -25,14 +17,6 @@ sessions as (
         ended_at
     from {{ ref('fct_sessions') }}
     where started_at is not null
-),
-
-sessions_to_follow as (
-    select *
-    from sessions
-    {% if is_incremental() %}
-    where {{ is_touched('sessions') }}
-    {% endif %}
 )
 
 select
@@ -41,6 +25,6 @@ select
     hour,
     count(*) as sessions_started,
     count(ended_at) as sessions_completed
-from sessions_to_follow
+from sessions
 group by session_date, country, hour
 order by session_date

@@ -1,11 +1,8 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='touched',
-    unique_key='source_file',
     on_schema_change='fail',
-    meta={
-        'follows': [{'source': 'student_performance', 'keys': ['_file as source_file']}],
-    },
+    meta={'touched_by': 'source_file'},
 ) }}
 
 {%- set record_columns = [
@@ -27,9 +24,6 @@ deliveries as (
 deliveries_touched as (
     select *
     from deliveries
-    {% if is_incremental() %}
-    where {{ is_touched('deliveries') }}
-    {% endif %}
 ),
 
 complete_records as (

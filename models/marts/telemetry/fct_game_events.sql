@@ -5,7 +5,6 @@
     unique_key='event_id',
     meta={
         'follows': [{'source': 'game_events'}],
-        'tracks': ['event_date'],
         'release_order': ['event_date', 'player_id', 'occurred_at'],
     },
 ) }}

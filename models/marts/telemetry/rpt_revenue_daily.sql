@@ -2,9 +2,9 @@
     materialized='incremental',
     incremental_strategy='touched',
     on_schema_change='fail',
-    unique_key='event_date',
+    unique_key=['event_date', 'currency'],
     meta={
-        'follows': [{'model': 'fct_game_events'}, {'model': 'int_telemetry__player_days'}],
+        'touched_by': 'event_date',
         'release_order': ['event_date', 'currency'],
     },
 ) }}
@@ -13,14 +13,6 @@ with
 
 events as (
     select * from {{ ref('fct_game_events') }}
-),
-
-events_to_follow as (
-    select *
-    from events
-    {% if is_incremental() %}
-    where {{ is_touched('events') }}
-    {% endif %}
 ),
 
 player_days as (
@@ -34,7 +26,7 @@ revenue as (
         count(*) as purchases,
         sum(amount) as revenue,
         count(distinct player_id) as paying_players
-    from events_to_follow
+    from events
     where event_name = 'purchase'
     group by event_date, currency
 ),
@@ -44,9 +36,6 @@ active_players as (
         event_date,
         count(*) as active_players
     from player_days
-    {% if is_incremental() %}
-    where {{ is_touched('player_days') }}
-    {% endif %}
     group by event_date
 )
 

@@ -2,10 +2,9 @@
     materialized='incremental',
     incremental_strategy='touched',
     on_schema_change='fail',
-    unique_key=['vehicle_id', 'event_time'],
+    unique_key='vehicle_event_key',
     meta={
-        'follows': [{'source': 'vehicle_events'}],
-        'tracks': ['vehicle_id', 'event_date'],
+        'touched_by': ['vehicle_id', 'event_time'],
         'release_order': ['event_date', 'vehicle_id', 'event_time'],
     },
 ) }}
@@ -14,14 +13,6 @@ with
 
 events as (
     select * from {{ ref('stg_vehicles__events') }}
-),
-
-events_to_follow as (
-    select *
-    from events
-    {% if is_incremental() %}
-    where {{ is_touched('events') }}
-    {% endif %}
 ),
 
 distinct_events as (
@@ -34,7 +25,7 @@ distinct_events as (
         note,
         boot_time,
         is_emergency_call
-    from events_to_follow
+    from events
 )
 
 select

@@ -6,11 +6,11 @@
 
     new_keys as (
         select {{ column_name }}
-        from lake.raw.{{ source_name }}
+        from {{ source('raw', source_name) }}
         where _load_id > {{ tested_load() }}
         union
         select {{ column_name }}
-        from lake.replaced.{{ source_name }}
+        from {{ replaced(source_name) }}
         where _replaced_by > {{ tested_load() }}
     )
 

@@ -27,7 +27,7 @@ events_by_session as (
 
 sessions_taken_back as (
     select distinct session_id
-    from lake.replaced.session_events
+    from {{ replaced('session_events') }}
     where _replaced_by > {{ tested_load() }}
 ),
 
