@@ -93,6 +93,9 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
             combination = Combination.of(asked["columns"], asked["by"])
             block = Block(asked["relation"], asked["block"], combination)
             asked["answer"]["sql"] = following.combined(asked["combined"], block, asked["known"])
+        elif "begin" in asked:
+            if self._command is not None:
+                self._command.at_end(following.mark_microbatch())
         elif "nodes" in asked:
             asked["answer"].update(following.nodes)
 

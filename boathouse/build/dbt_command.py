@@ -78,6 +78,7 @@ class DbtCommand:
         self._began: datetime | None = None
         self._failed: BoathouseError | None = None
         self._beginning = threading.Lock()
+        self._at_end: list[Callable[[], None]] = []
         add_callback_to_manager(self)
 
     def begin(self) -> None:
@@ -100,6 +101,10 @@ class DbtCommand:
                 self._failed = error
                 raise
             self._began = datetime.now(UTC).replace(tzinfo=None)
+
+    def at_end(self, do: Callable[[], None]) -> None:
+        """Do something when the command has ended, however it ended."""
+        self._at_end.append(do)
 
     def __call__(self, event: Any) -> None:
         """Hear what dbt tells, in whichever of its threads."""
@@ -197,6 +202,8 @@ class DbtCommand:
         _ended = self.invocation
         self._stopped.set()
         try:
+            for do in self._at_end:
+                do()
             cleanup_connections()  # what is open there may have begun to write
             if self.name in BUILDS and self._began is not None and not self._is_whole:
                 with suppress(Exception):  # it stays `running`, which nobody believes either

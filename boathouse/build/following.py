@@ -9,7 +9,7 @@ has changed; a wrong row is never the price of speed.
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -117,6 +117,31 @@ class Following:
                 f"--full-refresh --select {name}`, or let it be done with BOATHOUSE_REBUILD=auto."
             )
         return answer
+
+    def mark_microbatch(self) -> Callable[[], None]:
+        """Let dbt make microbatch models anew that have to be; return what takes that back.
+
+        Of these dbt decides by itself, before it asks any macro, and goes by their config.
+        """
+        marked = [
+            node
+            for node in self._manifest.nodes.values()
+            if node.resource_type == "model"
+            and node.config.materialized == "incremental"
+            and node.config.incremental_strategy == "microbatch"
+            and node.config.full_refresh is None
+            and not self._is_cut
+            and self._may_rebuild
+            and self._answer(node.unique_id).rebuild
+        ]
+        for node in marked:
+            node.config.full_refresh = True
+
+        def unmark() -> None:
+            for node in marked:
+                node.config.full_refresh = None
+
+        return unmark
 
     def narrowed(self, unique_id: str, sql: str) -> str:
         """Return a model's SQL so that it reads only rows of the keys to compute again."""

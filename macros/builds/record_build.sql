@@ -3,6 +3,7 @@
     nothing can be released until these nodes ran again. -#}
 {% macro start_build() %}
     {%- if is_build() and execute -%}
+        {%- do adapter.store_relation("dbt_plugin", api.Relation.create(identifier="builds"), [], "", "", {"begin": true}) -%}
         {%- set arguments = invocation_args_dict -%}
         {%- set selection = (arguments.get("select") or []) | join(" ") -%}
         {%- if arguments.get("exclude") -%}

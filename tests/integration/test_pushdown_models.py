@@ -3,6 +3,7 @@
 from typing import Any
 
 from boathouse.build import dbt
+from boathouse.build.declarations import key_of
 from boathouse.build.pushdown import Scan, narrow, trace
 from boathouse.settings import Settings
 
@@ -43,8 +44,7 @@ def test_models_are_narrowed_to_their_keys_wherever_that_can_be_proven(
     refused: dict[tuple[str, str], list[Scan]] = {}
     incremental = [node for node in models if node["config"]["materialized"] == "incremental"]
     for node in incremental:
-        key = node["config"]["unique_key"]
-        key = [key] if isinstance(key, str) else key
+        key = key_of(node["config"])
         traced = trace(node["compiled_code"], key, **known)
         assert traced.volatile is None
         assert traced.scans

@@ -54,6 +54,31 @@ FORMS = {
     "running": "select k, n, sum(x) over (partition by k order by n, x) + {c} as x from {p}",
     "first_three": "select k, n, x + {c} as x from {p} order by all limit 3",
 }
+# Models that combine: the rules, and the same in plain SQL. Some are touched by more than one row.
+COMBINED = {
+    "combined": (
+        "by='k', columns={'n': 'sum', 'x': 'max'}",
+        "select k, 1 as n, x + {c} as x from {rows}",
+        "select k, cast(sum(n) as bigint) as n, max(x) as x from ({block}) group by k",
+    ),
+    "combined_first": (
+        "by='k', columns={'x': 'min', 'n': 'first by x'}",
+        "select k, n + {c} as n, x from {rows} where n is not null or x > 1",
+        "select k, (min({{'x': x, 'n': n}}) filter (where x is not null)).n as n, min(x) as x "
+        "from ({block}) group by k",
+    ),
+    "combined_last": (
+        "by=['k', 'n'], columns={'x': 'max'}",
+        "select n as k, k as n, x from {rows}",
+        "select k, n, max(x) as x from ({block}) group by k, n",
+    ),
+    "combined_of_key": (
+        "by='k', columns={'n': 'sum', 'x': 'sum'}",
+        "select distinct k, n, x + {c} as x from {rows}",
+        "select k, cast(coalesce(sum(n), 0) as bigint) as n, "
+        "cast(coalesce(sum(x), 0) as bigint) as x from ({block}) group by k",
+    ),
+}
 CELL = st.one_of(st.none(), st.integers(0, 4))
 ROWS = st.lists(st.tuples(CELL, CELL, CELL), max_size=5)
 
@@ -77,6 +102,8 @@ class Written:
             "view": "materialized='view', ",
         }[self.materialized]
         parts = [f"{{{{ ref('{name}') }}}}" for name in self.parents]
+        if self.form in COMBINED:
+            return f"{{{{ config({config}contract={{'enforced': false}}) }}}}\n{self._combined}"
         sql = FORMS[self.form].format(p="left_side", q="right_side", c=self.number)
         return (
             f"{{{{ config({config}contract={{'enforced': false}}) }}}}\n"
@@ -87,13 +114,28 @@ class Written:
             "from made\n"
         )
 
+    @property
+    def _combined(self) -> str:
+        rules, block, plain = COMBINED[self.form]
+        parent = f"ref('{self.parents[0]}')"
+        rows = block.format(c=self.number, rows=f"{{{{ {parent} }}}}")
+        counts = "n" if "'n': 'sum'" not in rules else "cast(n as bigint) as n"
+        values = "x" if "'x': 'sum'" not in rules else "cast(x as bigint) as x"
+        return (
+            f"{{#- plain: {plain.format(block=rows)} -#}}\n"
+            f"select k, {counts}, {values} from (\n"
+            f"{{% call(rows) combined({parent}, {rules}) %}}\n"
+            f"{block.format(c=self.number, rows='{{ rows }}')}\n"
+            "{% endcall %}\n) as made\n"
+        )
+
 
 @st.composite
 def written(draw: st.DrawFn, place: int) -> Written:
     """Return a model that reads staging views or models before it."""
     parents = st.sampled_from(["stg_lefts", "stg_rights", *MODELS[:place], *MODELS[:place]])
     return Written(
-        draw(st.sampled_from(sorted(FORMS))),
+        draw(st.sampled_from(sorted([*FORMS, *COMBINED, *COMBINED]))),
         (draw(parents), draw(parents)),
         draw(st.integers(0, 3)),
         draw(st.sampled_from(["touched", "touched", "touched", "table", "view"])),
