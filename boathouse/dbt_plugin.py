@@ -19,9 +19,10 @@ from duckdb import DuckDBPyConnection
 
 from boathouse import catalog, lake, lock
 from boathouse.build import nodes, tested
+from boathouse.build.combined import Block
 from boathouse.build.combining import Combination
 from boathouse.build.dbt_command import BUILDS, DbtCommand, is_cut
-from boathouse.build.following import Block, Following
+from boathouse.build.following import Following
 from boathouse.contracts import load_contracts
 from boathouse.errors import BoathouseError
 from boathouse.settings import current_settings

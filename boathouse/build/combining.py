@@ -30,10 +30,13 @@ class Rule:
     function: str
     by: str = ""
 
-    @property
-    def row(self) -> str:
-        """Return the name of the value that holds what the first or last row says."""
-        return f"_{self.function}_by_{self.by}"
+    def row(self, instead: str = "") -> str:
+        """Return the name of what the first or last row says.
+
+        Of a column that has this only `instead` of another rule, a row of the table says something
+        else when the other applies: it is told apart, so that it decides about no other column.
+        """
+        return f"_{self.function}_by_{self.by}{instead and '_for_'}{instead}"
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,16 @@ class Combination:
         return made
 
     @property
-    def _rows(self) -> list[Rule]:
-        found = dict.fromkeys(rule for rules in self.rules.values() for rule in rules)
-        return [rule for rule in found if rule.by]
+    def _rows(self) -> dict[str, tuple[Rule, list[str]]]:
+        """Return by name what first or last rows say: by which rule, and of which columns."""
+        found: dict[str, tuple[Rule, list[str]]] = {}
+        for column, rules in self.rules.items():
+            for place, rule in enumerate(rules):
+                if rule.by:
+                    found.setdefault(rule.row(column if place else ""), (rule, []))[1].append(
+                        column
+                    )
+        return found
 
     @property
     def columns(self) -> list[str]:
@@ -177,33 +187,18 @@ class Combination:
         groups then fit into 3 GB. It has the column's own extreme, too, which can be shared.
         """
         values = [
-            _Value(rule.row, _EXTREMES[rule.function], self._row(rule), _is_there(rule.by))
-            for rule in self._rows
+            _Value(name, _EXTREMES[rule.function], _row(rule, columns), _is_there(rule.by))
+            for name, (rule, columns) in self._rows.items()
         ]
-        shared = {rule.by for rule in self._rows} if is_shared else set()
+        shared = {rule.by for rule, _ in self._rows.values()} if is_shared else set()
         for name, (rule, *_) in self.rules.items():
             if not rule.by and name not in shared:
                 values.append(_Value(name, rule.function, identifier(name), _is_there(name)))
         return values
 
-    def _row(self, rule: Rule) -> str:
-        """Return what a row says of the columns that are of the first or last one.
-
-        Rows at the same place are in the order of these columns, null being after all values
-        for the first row and before them for the last: what is known goes before what is not.
-        """
-        fields = [f"{identifier(rule.by)}: {identifier(rule.by)}"]
-        for name, rules in self.rules.items():
-            if rule not in rules:
-                continue
-            if rule.function == "last":
-                fields.append(f"{identifier('_has_' + name)}: {_is_there(name)}")
-            fields.append(f"{identifier(name)}: {identifier(name)}")
-        return "{" + ", ".join(fields) + "}"
-
     def _unpacked(self, *, is_shared: bool) -> str:
         """Return the columns as they are taken out of the aggregated values."""
-        shared = {rule.by: rule.row for rule in reversed(self._rows)} if is_shared else {}
+        shared = {rule.by: row for row, (rule, _) in self._rows.items()} if is_shared else {}
         columns = []
         for name, rules in self.rules.items():
             column = identifier(name)
@@ -212,13 +207,29 @@ class Combination:
             elif not rules[0].by:
                 value = column
             elif len(rules) == 1:
-                value = f"{identifier(rules[0].row)}.{column}"
+                value = f"{identifier(rules[0].row())}.{column}"
             else:
-                rows = [identifier(rule.row) for rule in rules]
+                rows = [
+                    identifier(rule.row(name if place else "")) for place, rule in enumerate(rules)
+                ]
                 cases = " ".join(f"when {row} is not null then {row}.{column}" for row in rows)
                 value = f"case {cases} end"
             columns.append(f"{value} as {column}")
         return ", ".join(columns)
+
+
+def _row(rule: Rule, columns: Sequence[str]) -> str:
+    """Return what a row says of the columns that are of the first or last one.
+
+    Rows at the same place are in the order of these columns, null being after all values for the
+    first row and before them for the last: what is known goes before what is not.
+    """
+    fields = [f"{identifier(rule.by)}: {identifier(rule.by)}"]
+    for name in columns:
+        if rule.function == "last":
+            fields.append(f"{identifier('_has_' + name)}: {_is_there(name)}")
+        fields.append(f"{identifier(name)}: {identifier(name)}")
+    return "{" + ", ".join(fields) + "}"
 
 
 def as_value(columns: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ has changed; a wrong row is never the price of speed.
 import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,8 +19,7 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from boathouse.build import combined
-from boathouse.build.combining import Combination, as_value
+from boathouse.build.combined import Block, check_combined, check_sums
 from boathouse.build.declarations import STRATEGY, as_list, key_of, naming
 from boathouse.build.history import History, Name
 from boathouse.build.nodes import Node
@@ -61,20 +61,6 @@ class Answer:
     fingerprint: str = ""
     is_noted: bool = False  # whether a hook notes how far it gets
     is_marked: bool = False  # as not to be trusted
-
-
-@dataclass(frozen=True)
-class Block:
-    """What a model combines: a relation that it reads, and what a row of it says."""
-
-    relation: str  # as dbt writes it
-    sql: str  # over `combined.INPUT`
-    combination: Combination
-
-    @property
-    def name(self) -> Name:
-        """Return the name of the relation."""
-        return tuple(part.strip('"').lower() for part in self.relation.split("."))
 
 
 class Following:
@@ -167,71 +153,31 @@ class Following:
         Raises:
             BuildError: the rows of its table would not say what was combined.
         """
-        everything = combined.reading(block.sql, block.relation)
         if not known:
-            self._note_block(unique_id, block)
-            return block.combination.whole(everything)
-        answer = self.ask(unique_id)
-        node = self._manifest.nodes[unique_id]
+            if self._blocks.setdefault(unique_id, block) != block:
+                raise BuildError(f"{unique_id.split('.')[-1]} uses `combined` more than once.")
+            return block.whole
+        answer, node = self.ask(unique_id), self._manifest.nodes[unique_id]
         views = self._views_of(node)
-        columns = self._columns_in([everything, *views.values()])
-        history = History(self._cursor)
-        source = combined.one_by_one(block.sql, block.relation, "_load_id", views, columns)
-        if source is not None and source[1] == "raw":
-            newer = f"(select * from {block.relation} where _load_id > {answer.load_id})"
-            new = combined.reading(block.sql, newer)
-            lost = self._lost(node, answer, source, history)
-            if not lost:
-                return block.combination.added(new, known)
-            again = narrow(everything, answer.key, lost, views=views, columns=columns)
-            key = as_value(answer.key)
-            is_lost = f"{key} in (select {key} from {lost})"
-            return block.combination.added(
-                f"select * from ({new}) as came where not {is_lost}",
-                f"select * from ({known}) as known where not {is_lost}",
-                f"select * from ({again}) as again where {is_lost}",
-            )
-        noted = self._noted(block, answer, history)
-        if noted:
-            return block.combination.changed(noted, known, everything)
-        return block.combination.whole(everything)  # of touched keys: see `narrowed`
+        columns = self._columns_in([block.whole, *views.values()])
+        source = block.source(views, columns)
+        if source is not None:
+            lost = self._lost(node, answer, source)
+            return block.added(known, answer.load_id, answer.key, lost, views, columns)
+        noted = History(self._cursor).noted(block.name, block.needed, answer.lake_snapshot)
+        if block.needed and noted is not None:
+            return block.changed(known, noted.rows)
+        return block.whole  # of touched keys: see `narrowed`
 
-    def _note_block(self, unique_id: str, block: Block) -> None:
-        if self._blocks.setdefault(unique_id, block) != block:
-            raise BuildError(f"{unique_id.split('.')[-1]} uses `combined` more than once.")
-
-    def _lost(self, node: Any, answer: Answer, source: Name, history: History) -> str:
+    def _lost(self, node: Any, answer: Answer, source: Name) -> str:
         """Return a table of the keys that lost rows of a raw table; empty when none did."""
-        taken_back = history.taken_back(source, answer.load_id)
+        taken_back = History(self._cursor).taken_back(source, answer.load_id)
         if taken_back is None:
             return ""
         inputs = self._inputs(node, self._trace(node))[source]
-        queries = [self._keys_query(answer, each, taken_back) for each in inputs]
-        self._gather(answer, f"{answer.touched}_lost", queries)
-        return f"{answer.touched}_lost"
-
-    def _noted(self, block: Block, answer: Answer, history: History) -> str:
-        """Return a query for what a model's block gained and lost, if that is known."""
-        needed = self._columns_of_block(block)
-        noted = needed and history.noted(block.name, needed, answer.lake_snapshot)
-        if not noted or not needed:
-            return ""
-        columns = ", ".join(map(identifier, sorted(needed)))
-        changes = (
-            f"(select {columns}, sum(_change) as _change from ({noted.rows}) as noted "
-            f"group by {columns} having sum(_change) <> 0)"
-        )
-        return combined.reading(combined.with_column(block.sql, "_change"), changes)
-
-    @staticmethod
-    def _columns_of_block(block: Block) -> set[str]:
-        """Return the columns that a block needs of each changed row; none if it needs others."""
-        needed = combined.columns_read(block.sql)
-        rows: Name = ("rows",)
-        known = {rows: dict.fromkeys([*(needed or ()), "_row"], "")}
-        if needed and combined.one_by_one(block.sql, "rows", "_row", {}, known) == rows:
-            return needed
-        return set()
+        table = f"{answer.touched}_lost"
+        self._gather(answer, table, [self._keys_query(answer, each, taken_back) for each in inputs])
+        return table
 
     def _answer(self, unique_id: str) -> Answer:
         node = self._manifest.nodes[unique_id]
@@ -274,31 +220,12 @@ class Following:
             return
         sql = self._sql(node, whole=True)
         block = self._blocks.get(node.unique_id)
-        if block is None:
-            return
-        missing = sorted(set(map(str.lower, answer.key)) - set(block.combination.by))
-        if missing:
-            raise BuildError(
-                f"{node.name} is computed again by {', '.join(answer.key)}, but combines rows that "
-                f"share {', '.join(block.combination.by)}. Add {', '.join(missing)} to `by`."
-            )
-        views = self._views_of(node)
-        columns = self._columns_in([sql, *views.values()])
-        combined.check_passed_on(node.name, sql, block.combination, views, columns)
-        self._check_sums(node.name, block)
-
-    def _check_sums(self, model: str, block: Block) -> None:
-        rows = combined.reading(block.sql, block.relation)
-        try:
-            described = self._cursor.execute(f"describe {rows}").fetchall()
-        except duckdb.Error:
-            return  # the model itself will fail, and say why
-        for name, kind, *_ in described:
-            if name.lower() in block.combination.sums and kind in ("DOUBLE", "FLOAT"):
-                raise BuildError(
-                    f"{model} adds up {name}, a {kind.lower()}: such sums hang on the order in "
-                    "which they are added. Cast it to a decimal or an integer in the block."
-                )
+        if block is not None:
+            views = self._views_of(node)
+            columns = self._columns_in([sql, *views.values()])
+            check_combined(node.name, answer.key, sql, block, views, columns)
+            with suppress(duckdb.Error):  # the model itself will fail, and say why
+                check_sums(node.name, block, self._cursor.execute(block.describe).fetchall())
 
     def _touch(self, node: Any, answer: Answer, history: History) -> None:
         """Find the keys that were touched, or why they cannot be found."""
@@ -409,7 +336,7 @@ class Following:
                 columns |= {column for key in each.keys for column in columns_in(key)}
             block = self._blocks.get(child_id)
             if block is not None and block.name == name:
-                columns |= self._columns_of_block(block)
+                columns |= block.needed
         return sorted(columns)
 
     def _inputs_or_nothing(self, child: Any) -> dict[Name, list[Input]]:
