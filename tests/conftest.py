@@ -1,5 +1,6 @@
 """Fixtures for all tests: each test has its own home, in a temporary folder."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from boathouse import lake
 from boathouse.settings import Settings
+
+# Hundreds of commands are started here: none should compile the project's modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Files, by the start of their paths, whose tests share a home that nobody else uses: one worker

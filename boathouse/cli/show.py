@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from shlex import quote
@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # the core is imported by the command that needs it: starting
 # Not a terminal: wide enough that nobody's log or test sees words cut in two.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 MOST_PROBLEMS_SHOWN = 10
+MOST_BLOCKERS_SHOWN = 10
 MOST_EXAMPLE_SHOWN = 60
 _KINDS = {"test": "data test", "unit_test": "unit test"}
 
@@ -225,7 +226,7 @@ def status(state: Status) -> None:
                 "`boathouse run` does the rest.",
                 markup=False,
             )
-    _lines("Not releasable:", state.blockers)
+    _lines("Not releasable:", state.blockers, MOST_BLOCKERS_SHOWN)
     current = state.current_release
     console.print(
         "Current release: none yet."
@@ -236,11 +237,13 @@ def status(state: Status) -> None:
         console.print(f"Writing now: {state.writer}", markup=False)
 
 
-def _lines(title: str, lines: Iterable[str]) -> None:
-    for number, line in enumerate(lines):
-        if number == 0:
-            console.print(title)
+def _lines(title: str, lines: Sequence[str], most: int | None = None) -> None:
+    if lines:
+        console.print(title)
+    for line in lines[:most]:
         console.print(f"  {line}", markup=False)
+    if most is not None and len(lines) > most:
+        console.print(f"  … and {len(lines) - most:,} more; `--json` has them all.")
 
 
 def scaffold(made: Scaffold, landing: Path, sample: Path) -> None:
