@@ -15,7 +15,7 @@ from boathouse.contracts import SOURCE_NAME, SYSTEM_COLUMNS
 from boathouse.errors import BuildError
 
 STRATEGY = "touched"
-_META = ("combines", "follows", "touched_by", "tracks")
+_META = ("follows", "touched_by", "tracks")
 _ENTRY = {"source", "model", "keys", "finds"}
 
 

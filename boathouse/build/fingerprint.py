@@ -30,7 +30,7 @@ _NO_RULE = frozenset(
         *("persist_docs", "static_analysis", "tags", "contract", "grants", "batch_id"),
     }
 )
-_META = ("combines", "follows", "touched_by")
+_META = ("follows", "touched_by")
 _ENGINE = ("macros/incremental/", "macros/builds/")
 _LOOKED_THROUGH = ("view", "ephemeral")
 
