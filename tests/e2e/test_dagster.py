@@ -315,6 +315,7 @@ def test_failing_data_test_is_seen_and_the_released_file_stays_the_old_one(
 def test_failed_run_sends_one_message(server: Server, receivers: Receivers) -> None:
     hook, mailbox = receivers.hook, receivers.mailbox
     wait_until(lambda: bool(hook.posted and mailbox.mails), "both have been told", server.process)
+    assert len(hook.posted) == 1, hook.posted
     ((posted,), (mail,)) = hook.posted, mailbox.mails
     assert "assert_no_cursed_product" in posted["what"]
     assert posted["rows"] == 1

@@ -187,6 +187,25 @@ def test_query_that_returns_rows_of_other_keys_doubles_nothing(shop: Settings) -
     assert houses.lake_rows(shop, count) == [(42, 42)]
 
 
+def test_unique_key_that_rows_share_works_and_is_told_its_other_name(shop: Settings) -> None:
+    shops.write_model(
+        shop,
+        "orders_of_customers",
+        "{{ config(materialized='incremental', incremental_strategy='touched',\n"
+        "    unique_key='customer_id', contract={'enforced': false}) }}\n"
+        "select customer_id, order_id from {{ ref('stg_shop__orders') }}\n",
+    )
+    pipeline.run(shop)
+    deliver_more(shop)
+    shops.load_all(shop)
+    typed = houses.dbt(shop, "run", "--select", "orders_of_customers")
+    said = " ".join(typed.stdout.split())
+    assert "has several rows for one value of its `unique_key`" in said
+    assert "`meta.touched_by`" in said
+    rows = shops.built(shop, "orders_of_customers")
+    assert rows == shops.whole(shop, "orders_of_customers")
+
+
 PARENTS = {
     "merge": "{{ config(materialized='incremental', incremental_strategy='merge', "
     "unique_key='order_id', {} contract={{'enforced': false}}) }}",
