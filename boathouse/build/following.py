@@ -204,7 +204,8 @@ class Following:
         if node.config.incremental_strategy != STRATEGY:
             return answer
         answer.key = key_of(node.config.to_dict())
-        self._check_combined(node, answer)
+        if answer.rebuild:  # else it was checked when it was built by this same code
+            self._check_combined(node, answer)
         answer.changes = history.changes_of(name)
         answer.tracks = self._tracks(node)
         if state is not None and state.tracks_snapshot is not None:
