@@ -7,6 +7,7 @@ typed by hand behaves like `boathouse build`.
 import threading
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
@@ -107,7 +108,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
             if self._following is None or self._following[0] is not flags:
                 following = Following(
                     get_adapter_by_type("duckdb"),
-                    nodes.of_command(flags),
+                    partial(nodes.of_command, flags),
                     is_cut=is_cut(flags),
                     may_rebuild=self._settings.rebuild == "auto" or flags.FULL_REFRESH,
                 )

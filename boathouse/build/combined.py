@@ -59,7 +59,7 @@ class Block:
     def needed(self) -> frozenset[str]:
         """Return the columns that are needed of each row that changed.
 
-        None when a row of the relation does not say its part alone.
+        Empty when a row of the relation does not say its part alone.
         """
         columns = _columns_read(self.sql)
         known = {_ROWS: dict.fromkeys([*columns, "_row"], "")}

@@ -67,25 +67,35 @@ class Following:
     """The models of one dbt command."""
 
     def __init__(
-        self, adapter: Any, nodes: Sequence[Node], *, is_cut: bool, may_rebuild: bool
+        self,
+        adapter: Any,
+        read_nodes: Callable[[], Sequence[Node]],
+        *,
+        is_cut: bool,
+        may_rebuild: bool,
     ) -> None:
         """Take dbt's adapter, with its manifest, and the project's nodes.
 
         Args:
             adapter: dbt's.
-            nodes: All nodes of the project.
+            read_nodes: Returns all nodes of the project; asked when they are first needed.
             is_cut: Whether models see only part of their inputs.
             may_rebuild: Whether models that were built may be made anew without being asked to.
         """
         self._adapter = adapter
         self._manifest = adapter.get_macro_resolver()
-        self.nodes = {node.unique_id: node for node in nodes}
+        self._read_nodes = read_nodes
         self._is_cut = is_cut
         self._may_rebuild = may_rebuild
         self._answers: dict[str, Answer] = {}
         self._compiled: dict[tuple[str, bool], str] = {}
         self._traces: dict[str, Trace] = {}
         self._blocks: dict[str, Block] = {}
+
+    @cached_property
+    def nodes(self) -> dict[str, Node]:
+        """Return the project's nodes by their ids."""
+        return {node.unique_id: node for node in self._read_nodes()}
 
     def ask(self, unique_id: str) -> Answer:
         """Return what a model must compute again; the same for all of a command.

@@ -1,7 +1,8 @@
 """What was combined, step by step, is what all rows combine to; what cannot be, is refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from boathouse.build.combined import Block, check_combined, one_by_one
 from boathouse.build.combining import Combination
 from boathouse.build.pushdown import PushdownError
+from boathouse.build.following import Following
+from boathouse.build.nodes import Node
 from boathouse.errors import BuildError
 
 RULES = {
@@ -263,3 +266,13 @@ def test_block_whose_rows_need_each_other_is_not_added_to(block: str, is_one_by_
     }
     found = one_by_one(block, "rows", "_row", {}, known)
     assert (found == ("rows",)) is is_one_by_one
+
+
+def test_sql_over_all_rows_needs_no_manifest_so_that_a_linter_can_read_it() -> None:
+    def read_nodes() -> Sequence[Node]:
+        raise BuildError("there is none")
+
+    adapter = SimpleNamespace(get_macro_resolver=lambda: None)
+    following = Following(adapter, read_nodes, is_cut=False, may_rebuild=True)
+    block = Block("t", "select k, x as least, x as total from boathouse_input", SIMPLE)
+    assert "from t" in following.combined("model.boathouse.m", block, "")
