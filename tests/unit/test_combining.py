@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from boathouse.build.combined import Block, check_combined, one_by_one
 from boathouse.build.combining import Combination
-from boathouse.build.pushdown import PushdownError
 from boathouse.build.following import Following
 from boathouse.build.nodes import Node
+from boathouse.build.pushdown import PushdownError
 from boathouse.errors import BuildError
 
 RULES = {
