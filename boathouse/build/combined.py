@@ -61,7 +61,10 @@ class Block:
 
         Empty when a row of the relation does not say its part alone.
         """
-        columns = _columns_read(self.sql)
+        try:
+            columns = _columns_read(self.sql)
+        except PushdownError:
+            return frozenset()
         known = {_ROWS: dict.fromkeys([*columns, "_row"], "")}
         is_alone = columns and one_by_one(self.sql, "rows", "_row", {}, known) == _ROWS
         return columns if is_alone else frozenset()

@@ -91,6 +91,7 @@ class Following:
         self._compiled: dict[tuple[str, bool], str] = {}
         self._traces: dict[str, Trace] = {}
         self._blocks: dict[str, Block] = {}
+        self._taken_back: dict[tuple[str, Name], str] = {}  # by model and raw table
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
@@ -168,6 +169,7 @@ class Following:
                 raise BuildError(f"{unique_id.split('.')[-1]} uses `combined` more than once.")
             return block.whole
         answer, node = self.ask(unique_id), self._manifest.nodes[unique_id]
+        block = self._blocks.get(unique_id, block)  # which knows already what it needs
         views = self._views_of(node)
         columns = self._columns_in([block.whole, *views.values()])
         source = block.source(views, columns)
@@ -181,7 +183,7 @@ class Following:
 
     def _lost(self, node: Any, answer: Answer, source: Name) -> str:
         """Return a table of the keys that lost rows of a raw table; empty when none did."""
-        taken_back = History(self._cursor).taken_back(source, answer.load_id)
+        taken_back = self._taken_back.get((node.unique_id, source))
         if taken_back is None:
             return ""
         inputs = self._inputs(node, self._trace(node))[source]
@@ -254,6 +256,8 @@ class Following:
             changed = history.changed(name, needed, answer.load_id, answer.lake_snapshot)
             if changed is None:
                 continue
+            if changed.taken_back:
+                self._taken_back[node.unique_id, name] = changed.taken_back
             why = next((each.reason for each in inputs if each.reason), changed.reason)
             if why:
                 answer.rebuild = f"{'.'.join(name[1:])} has changed: {why}"

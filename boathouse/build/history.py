@@ -54,6 +54,7 @@ class Changed:
 
     rows: str
     reason: str = ""
+    taken_back: str = ""  # SQL for those rows that a corrected delivery took back
 
 
 class History:
@@ -128,19 +129,15 @@ class History:
             return noted if self._has_rows(noted.rows) else None
         return self._compared(name, snapshot)
 
-    def taken_back(self, name: Name, load_id: int) -> str | None:
-        """Return SQL for the rows of a raw table that went after a load; None without any."""
-        rows = (
-            f"select * exclude (_replaced_by) from {LAKE}.replaced.{identifier(name[2])} "
+    def _loaded(self, name: Name, load_id: int) -> Changed | None:
+        table = identifier(name[2])
+        rows = f"select * from {LAKE}.raw.{table} where _load_id > {load_id}"
+        taken_back = (
+            f"select * exclude (_replaced_by) from {LAKE}.replaced.{table} "
             f"where _replaced_by > {load_id}"
         )
-        return rows if self._has_rows(rows) else None
-
-    def _loaded(self, name: Name, load_id: int) -> Changed | None:
-        rows = f"select * from {LAKE}.raw.{identifier(name[2])} where _load_id > {load_id}"
-        taken_back = self.taken_back(name, load_id)
-        if taken_back is not None:
-            return Changed(f"{rows} union all by name {taken_back}")
+        if self._has_rows(taken_back):
+            return Changed(f"{rows} union all by name {taken_back}", taken_back=taken_back)
         return Changed(rows) if self._has_rows(rows) else None
 
     def noted(self, name: Name, needed: Collection[str], snapshot: int) -> Changed | None:

@@ -13,7 +13,7 @@
         {{ return("select 1 where false") }}
     {%- endif -%}
     {%- do leave_out_other_keys(new_rows) -%}
-    {%- do tell_of_shared_keys(new_rows) -%}
+    {%- do tell_of_shared_keys(new_rows, found["key"]) -%}
     {%- if found["tracks"] %}
         {%- set tracks = get_quoted_csv(found["tracks"]) -%}
         {%- if not found["is_log_current"] %}
@@ -58,12 +58,11 @@
 
 
 {#- Warn of a `unique_key` by which rows are computed again, but that is not theirs alone. -#}
-{% macro tell_of_shared_keys(new_rows) %}
-    {%- set key = config.get("unique_key") -%}
-    {%- if key and not config.get("meta", {}).get("touched_by") -%}
-        {%- set columns = get_quoted_csv([key] if key is string else key) -%}
+{% macro tell_of_shared_keys(new_rows, key) %}
+    {%- if not config.get("meta", {}).get("touched_by") -%}
         {%- set shared = run_query(
-            "select 1 from " ~ new_rows ~ " group by " ~ columns ~ " having count(*) > 1 limit 1"
+            "select 1 from " ~ new_rows ~ " group by " ~ get_quoted_csv(key)
+            ~ " having count(*) > 1 limit 1"
         ) -%}
         {%- if shared.rows -%}
             {%- do exceptions.warn(
