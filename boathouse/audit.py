@@ -156,7 +156,7 @@ class _Audit:
     def __post_init__(self) -> None:
         outlook = Outlook(self.opened)
         self._stale = {**outlook.behind, **outlook.reasons}
-        self._history = History(self.opened.con)
+        self._history = History(lambda: self.opened.con)
         self._columns = {
             name: columns
             for name, columns in self._history.columns.items()

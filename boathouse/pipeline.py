@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from boathouse import catalog, lake, lock
+from boathouse import lake, lock
 from boathouse.build import (
     BuildReport,
     Manifest,
@@ -109,7 +109,8 @@ def run(
 def plan(settings: Settings, manifest: Manifest | None = None) -> tuple[Plan, Manifest | None]:
     """Return what a build has to do, and the project if it had to be parsed to know that.
 
-    The project is parsed when its files are not those that the lake knows the nodes of.
+    The project is parsed when its files are not those that the lake knows the nodes of. The lake
+    must have its tables, as loading has seen to.
 
     Raises:
         BuildError: the project cannot be parsed; says where and why.
@@ -117,7 +118,6 @@ def plan(settings: Settings, manifest: Manifest | None = None) -> tuple[Plan, Ma
     files = project_hash(settings.project)
     with lock.writer(settings, "boathouse plan"):
         with lake.connect(settings) as opened:
-            catalog.ensure(opened, load_contracts(settings.project))
             if nodes.remembered_files(opened) == files:
                 return make_plan(opened), manifest
         if manifest is None or manifest.files != files:

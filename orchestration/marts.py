@@ -18,9 +18,9 @@ from dagster import (
 from dagster_dbt import dbt_assets
 from pydantic import Field
 
-from boathouse import lock, pipeline
+from boathouse import catalog, lake, lock, pipeline
 from boathouse.build import BuildReport, prepare_manifest, run_build
-from boathouse.contracts import SOURCE_NAME
+from boathouse.contracts import SOURCE_NAME, load_contracts
 from boathouse.errors import BuildError
 from orchestration.project import Project
 from orchestration.results import BuildEvents, open_to_read
@@ -139,6 +139,8 @@ def build(
     """
     settings = project.settings
     with lock.writer(settings, command_of(context)):
+        with lake.connect(settings) as opened:
+            catalog.ensure(opened, load_contracts(settings.project))
         to_do, manifest = pipeline.plan(settings)
         is_whole = not select
         if with_stale and not is_whole:

@@ -91,6 +91,7 @@ class Following:
         self._compiled: dict[tuple[str, bool], str] = {}
         self._traces: dict[str, Trace] = {}
         self._blocks: dict[str, Block] = {}
+        self._history = History(lambda: self._cursor)
         self._taken_back: dict[tuple[str, Name], str] = {}  # by model and raw table
 
     @cached_property
@@ -176,7 +177,7 @@ class Following:
         if source is not None:
             lost = self._lost(node, answer, source)
             return block.added(known, answer.load_id, answer.key, lost, views, columns)
-        noted = History(self._cursor).noted(block.name, block.needed, answer.lake_snapshot)
+        noted = self._history.noted(block.name, block.needed, answer.lake_snapshot)
         if block.needed and noted is not None:
             return block.changed(known, noted.rows)
         return block.whole  # of touched keys: see `narrowed`
@@ -192,6 +193,7 @@ class Following:
         return table
 
     def _answer(self, unique_id: str) -> Answer:
+        self._history = history = History(lambda: self._cursor)
         node = self._manifest.nodes[unique_id]
         name = name_of(node)
         answer = Answer(node.relation_name, ".".join(name), is_cut=self._is_cut)
@@ -202,7 +204,6 @@ class Following:
         answer.is_noted = any(_NOTED_BY in hook.sql for hook in node.config.post_hook)
         if not answer.is_noted:
             return answer
-        history = History(self._cursor)
         state = history.state(name)
         if state is None:
             answer.rebuild = "it was never built whole"
@@ -259,7 +260,7 @@ class Following:
             if changed.taken_back:
                 self._taken_back[node.unique_id, name] = changed.taken_back
             why = next((each.reason for each in inputs if each.reason), changed.reason)
-            if why:
+            if why and (changed.reason or history.has_rows(changed)):
                 answer.rebuild = f"{'.'.join(name[1:])} has changed: {why}"
                 return
             queries += [self._keys_query(answer, each, changed.rows) for each in inputs]
@@ -380,7 +381,7 @@ class Following:
 
     @cached_property
     def _marked(self) -> set[str]:
-        return History(self._cursor).marked()
+        return {name for name, state in self._history.states.items() if state.stale_reason}
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
@@ -428,7 +429,7 @@ class Following:
             if node.resource_type in ("model", "seed", "snapshot") and node.columns
         }
         views = {name_of(node) for node in self._manifest.nodes.values() if _is_view(node)}
-        found = {**known, **History(self._cursor).columns}
+        found = {**known, **self._history.columns}
         return {
             name: columns
             for name, columns in found.items()

@@ -4,13 +4,13 @@ Three kinds of relation tell it in three ways: raw tables by the number of the l
 strategy `touched` by the changes that they note, every other table by itself as it was then.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from boathouse.lake import NAME as LAKE
-from boathouse.sql import identifier, literal
+from boathouse.sql import identifier
 
 Name = tuple[str, ...]  # database, schema and identifier, in lower case
 
@@ -49,6 +49,15 @@ class State:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table of the lake."""
+
+    number: int
+    begin: int  # the snapshot that made it
+    columns: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Changed:
     """SQL for the rows that went and came, or, when it is empty, why nobody can tell them."""
 
@@ -60,32 +69,42 @@ class Changed:
 class History:
     """Answers from one connection to the lake, for one question: what it read, it keeps."""
 
-    def __init__(self, cursor: Any) -> None:
-        """Take a DuckDB cursor on which the lake is attached."""
+    def __init__(self, cursor: Callable[[], Any]) -> None:
+        """Take what returns a DuckDB cursor on which the lake is attached."""
         self._cursor = cursor
+
+    @cached_property
+    def states(self) -> dict[str, State]:
+        """Return how far models have got, by the names of their relations."""
+        return {
+            model: State(*state)
+            for model, *state in self._rows(
+                "select model, load_id, lake_snapshot, fingerprint, stale_reason, "
+                f"tracks_snapshot, rebuilt_snapshot from {LAKE}.meta.model_state"
+            )
+        }
 
     def state(self, name: Name) -> State | None:
         """Return how far the model of a relation has got; None when that is not known."""
-        found = self._rows(
-            "select load_id, lake_snapshot, fingerprint, stale_reason, tracks_snapshot, "
-            "rebuilt_snapshot "
-            f"from {LAKE}.meta.model_state where model = {literal('.'.join(name))}"
-        )
-        return State(*found[0]) if found else None
+        return self.states.get(".".join(name))
 
-    def marked(self) -> set[str]:
-        """Return the relations whose rows are not to be trusted."""
-        query = f"select model from {LAKE}.meta.model_state where stale_reason is not null"
-        return {model for (model,) in self._rows(query)}
-
-    @cached_property
+    @property
     def columns(self) -> dict[Name, dict[str, str]]:
         """Return the columns of all tables of the lake, in order, with their types."""
-        found: dict[Name, dict[str, str]] = {}
-        for schema, table, column, kind in self._rows(
+        return {name: table.columns for name, table in self._tables.items()}
+
+    @cached_property
+    def _tables(self) -> dict[Name, Table]:
+        found: dict[Name, Table] = {}
+        for schema, table, number, begin, column, kind in self._rows(
             f"""
             select
-                schemas.schema_name, tables.table_name, columns.column_name, columns.column_type
+                schemas.schema_name,
+                tables.table_name,
+                tables.table_id,
+                tables.begin_snapshot,
+                columns.column_name,
+                columns.column_type
             from {_METADATA}.ducklake_column as columns
             inner join {_METADATA}.ducklake_table as tables
                 on columns.table_id = tables.table_id and tables.end_snapshot is null
@@ -95,7 +114,8 @@ class History:
             order by tables.table_id, columns.column_order
             """
         ):
-            columns = found.setdefault((LAKE, schema.lower(), table.lower()), {})
+            name = (LAKE, schema.lower(), table.lower())
+            columns = found.setdefault(name, Table(int(number), int(begin), {})).columns
             columns[column] = _TYPES.get(kind, kind)
         return found
 
@@ -106,13 +126,13 @@ class History:
 
     def notes(self, name: Name) -> list[str] | None:
         """Return which columns are noted of changed rows; None when there are no notes."""
-        columns = self.columns.get((LAKE, CHANGES, ".".join(name[1:])))
-        return sorted(column for column in columns if column not in SYSTEM) if columns else None
+        table = self._tables.get((LAKE, CHANGES, ".".join(name[1:])))
+        return sorted(set(table.columns) - set(SYSTEM)) if table else None
 
     def changed(
         self, name: Name, needed: Collection[str], load_id: int, snapshot: int
     ) -> Changed | None:
-        """Return what changed in a relation after a load and a snapshot; None when nothing did.
+        """Return what may have changed in a relation after a load and a snapshot; None for nothing.
 
         Args:
             name: The relation.
@@ -122,23 +142,24 @@ class History:
         """
         if name[0] != LAKE:
             return Changed("", "it is not in the lake, so that changes in it cannot be seen")
-        if name[1] == "raw" and (LAKE, "replaced", name[2]) in self.columns:
+        if name[1] == "raw" and (LAKE, "replaced", name[2]) in self._tables:
             return self._loaded(name, load_id)
-        noted = self.noted(name, needed, snapshot)
-        if noted is not None:
-            return noted if self._has_rows(noted.rows) else None
-        return self._compared(name, snapshot)
+        return self.noted(name, needed, snapshot) or self._compared(name, snapshot)
 
-    def _loaded(self, name: Name, load_id: int) -> Changed | None:
+    def has_rows(self, changed: Changed) -> bool:
+        """Return whether anything changed."""
+        return bool(self._rows(f"select 1 from ({changed.rows}) as found limit 1"))
+
+    def _loaded(self, name: Name, load_id: int) -> Changed:
         table = identifier(name[2])
         rows = f"select * from {LAKE}.raw.{table} where _load_id > {load_id}"
         taken_back = (
             f"select * exclude (_replaced_by) from {LAKE}.replaced.{table} "
             f"where _replaced_by > {load_id}"
         )
-        if self._has_rows(taken_back):
+        if self.has_rows(Changed(taken_back)):
             return Changed(f"{rows} union all by name {taken_back}", taken_back=taken_back)
-        return Changed(rows) if self._has_rows(rows) else None
+        return Changed(rows)
 
     def noted(self, name: Name, needed: Collection[str], snapshot: int) -> Changed | None:
         """Return what the model of a relation has noted, if that is all that happened."""
@@ -146,11 +167,11 @@ class History:
         state = self.state(name)
         if columns is None or state is None or state.tracks_snapshot is None:
             return None
-        made = self._table(name)
+        made = self._tables.get(name)
         if (
             state.tracks_snapshot > snapshot
             or made is None
-            or made[1] > state.lake_snapshot + 1  # made anew by somebody who notes nothing
+            or made.begin > state.lake_snapshot + 1  # made anew by somebody who notes nothing
             or not set(needed) <= {column.lower() for column in columns}
         ):
             return None
@@ -158,10 +179,10 @@ class History:
 
     def _compared(self, name: Name, snapshot: int) -> Changed | None:
         """Return what differs between a table now and as it was."""
-        made = self._table(name)
+        made = self._tables.get(name)
         if made is None:
             return Changed("", "it is no table of the lake, so that changes in it cannot be seen")
-        if made[1] <= snapshot and self._touched_since(made[0], snapshot) is False:
+        if made.begin <= snapshot and self._touched_since(made.number, snapshot) is False:
             return None
         kept = f"select 1 from {_METADATA}.ducklake_snapshot where snapshot_id = {snapshot}"
         if not self._rows(kept):
@@ -173,22 +194,6 @@ class History:
             f"(select * from {then} except all select * from {now})"
         )
         return Changed(rows)
-
-    def _table(self, name: Name) -> tuple[int, int] | None:
-        """Return number and first snapshot of a table; None when there is no such table."""
-        found = self._rows(
-            f"""
-            select tables.table_id, tables.begin_snapshot
-            from {_METADATA}.ducklake_table as tables
-            inner join {_METADATA}.ducklake_schema as schemas
-                on tables.schema_id = schemas.schema_id and schemas.end_snapshot is null
-            where
-                tables.end_snapshot is null
-                and lower(schemas.schema_name) = {literal(name[1])}
-                and lower(tables.table_name) = {literal(name[2])}
-            """
-        )
-        return (int(found[0][0]), int(found[0][1])) if found else None
 
     def _touched_since(self, table_id: int, snapshot: int) -> bool | None:
         """Return whether rows of a table may have changed after a snapshot; None if unknown."""
@@ -206,9 +211,6 @@ class History:
                     return True
         return False
 
-    def _has_rows(self, query: str) -> bool:
-        return bool(self._rows(f"select 1 from ({query}) as found limit 1"))
-
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = self._cursor.execute(query).fetchall()
+        found: list[tuple[Any, ...]] = self._cursor().execute(query).fetchall()
         return found
