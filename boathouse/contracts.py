@@ -28,6 +28,7 @@ SYSTEM_COLUMNS = {
     "_loaded_at": "timestamp",
 }
 RESCUE_COLUMN = "_extra"
+INTEGERS = ("bigint", "integer", "smallint")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C ten times as fast
 _TYPES = re.compile(
     r"varchar|bigint|integer|smallint|double|boolean|date|timestamp|json"
@@ -47,6 +48,7 @@ class Landing(BaseModel):
     new_columns: Literal["reject", "add", "rescue"] = "reject"
     bad_rows: Literal["quarantine", "reject_file"] = "quarantine"
     redelivery: Literal["replace", "append"] = "replace"
+    same_content: Literal["load", "skip", "reject"] = "load"
 
     @field_validator("files", "format", "delimiter", mode="before")
     @classmethod
@@ -83,6 +85,14 @@ class Column:
     name: str
     data_type: str
     rules: tuple[Rule, ...]
+
+    @property
+    def scale(self) -> int | None:
+        """Return how many decimals a value has, 0 for whole numbers; None for other types."""
+        if self.data_type in INTEGERS:
+            return 0
+        found = _TYPES.fullmatch(self.data_type)
+        return int(found["scale"]) if found and found["scale"] else None
 
 
 @dataclass(frozen=True)

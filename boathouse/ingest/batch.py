@@ -78,11 +78,9 @@ class Batch:
         self, file: Delivery, sha256: str, seen: list[ledger.Entry], *, is_redelivery: bool
     ) -> None:
         """Read one file; what cannot be read becomes a rejected or unfinished outcome."""
-        before = next((e for e in seen if e.status in ("loaded", "replaced")), None)
+        before = next((e for e in seen if e.status == "loaded"), None)
         if before is not None:
             reason = f"the same file was loaded as load {before.load_id}"
-            if before.status == "replaced":
-                reason += " and has been replaced by a later delivery since"
             self.outcomes.append(Outcome(file, sha256, "duplicate", reason))
             return
         file_no = len(self.read)
@@ -114,11 +112,13 @@ class Batch:
         if not is_unchanged(outcome.file):
             outcome.status = "unfinished"
         elif refusal:
-            self._refuse(file_no, refusal)
+            self.set_aside(file_no, refusal)
 
-    def _refuse(self, file_no: int, reason: str) -> None:
+    def set_aside(self, file_no: int, reason: str, status: str = "rejected") -> None:
+        """Load nothing of a file, whatever was read of it."""
         outcome = self.read[file_no]
-        outcome.status, outcome.reason = "rejected", reason
+        outcome.rows_read = outcome.rows_loaded = outcome.rows_rejected = 0
+        outcome.status, outcome.reason = status, reason
         last = next((e for e in reversed(self._seen[file_no]) if e.status == "rejected"), None)
         if last is not None and last.reason == reason:
             outcome.is_known_verdict, outcome.load_id = True, last.load_id
@@ -228,8 +228,7 @@ class Batch:
                 outcome.reason = _summary(outcome, reasons[file_no])
                 if self.contract.landing.bad_rows == "reject_file":
                     reason = f"it has bad rows (bad_rows: reject_file): {outcome.reason}"
-                    outcome.rows_read = outcome.rows_loaded = outcome.rows_rejected = 0
-                    self._refuse(file_no, reason)
+                    self.set_aside(file_no, reason)
 
     def _first_reasons(self) -> dict[int, list[tuple[int, list[str]]]]:
         """Return the first rejected rows of every file with their reasons, by file number."""

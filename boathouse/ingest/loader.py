@@ -161,9 +161,12 @@ def _archive(outcome: Outcome, settings: Settings, contract: Contract) -> None:
 def _unfinished_move(
     seen: list[ledger.Entry], file: Delivery, settings: Settings
 ) -> ledger.Entry | None:
-    """Return the ledger entry whose original never reached the archive, if there is one."""
+    """Return the ledger entry whose original never reached the archive, if there is one.
+
+    Of a file that was replaced since, this is another delivery.
+    """
     for entry in seen:
-        if entry.status != "rejected" and not entry.is_replay:
+        if entry.status not in ("rejected", "replaced") and not entry.is_replay:
             path = ledger.archive_path(settings, file.source, entry.load_id, file.name)
             if not path.exists():
                 return entry
