@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from boathouse import catalog
-from boathouse.contracts import Column, Contract, Format
+from boathouse.contracts import RESERVED, Column, Contract, Format
 from boathouse.ingest import ledger
 from boathouse.ingest.checks import filename_select
 from boathouse.ingest.content import Part, RefusedFileError, unpack
@@ -183,6 +183,7 @@ class Batch:
             names = dict.fromkeys(catalog.raw_columns(self.lake, self.contract))
             names |= {name: None for chunk in chunks for name in chunk.values}
             known = {column.name for column in self.contract.columns}
+            known |= set(RESERVED)
             added = [n for n in names if n and not n.startswith("_") and n not in known]
             columns += [Column(name, "varchar", ()) for name in added]
         return columns

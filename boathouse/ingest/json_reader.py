@@ -20,7 +20,7 @@ from pathlib import Path
 
 import duckdb
 
-from boathouse.contracts import Contract
+from boathouse.contracts import RESERVED, Contract
 from boathouse.ingest.content import Part, RefusedFileError
 from boathouse.ingest.json_text import as_digits, as_written, is_json, prepare, without_marks
 from boathouse.ingest.records import (
@@ -36,7 +36,7 @@ from boathouse.ingest.records import (
 from boathouse.ingest.text import Shape, examine, without_mark
 from boathouse.lake import Lake
 from boathouse.settings import Settings
-from boathouse.sql import identifier, literal, literal_list, path_literal, snake_case
+from boathouse.sql import identifier, literal, literal_list, path_literal
 
 LONGEST_TO_PATCH = 50_000  # bytes
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
@@ -229,7 +229,7 @@ class JsonReader:
         ).fetchall()
         fields: dict[str, _Field] = {}
         for key, is_doubled in found:
-            entry = fields.setdefault(snake_case(key), _Field())
+            entry = fields.setdefault(self._contract.name_of(key), _Field())
             entry.keys.append(key)
             entry.may_be_twice |= is_doubled or len(entry.keys) > 1
         columns = {column.name for column in self._contract.file_columns}
@@ -282,7 +282,7 @@ class JsonReader:
             reason = "it has a field without a name"
         elif mode == "reject":
             reason = f"{name} is not in the contract (new_columns: reject)"
-        elif mode == "add" and (name.startswith("_") or name in from_name):
+        elif mode == "add" and (name.startswith("_") or name in {*from_name, *RESERVED}):
             reason = f"{name} cannot become a column: the name is taken"
         elif mode == "rescue" and entry.may_be_twice:
             breach, reason = entry.is_twice(), f"{name} is given more than once"
@@ -377,9 +377,9 @@ def _expected_keys(blob: Path, contract: Contract) -> dict[str, str]:
     with blob.open("rb") as file:
         first = file.readline()
     is_object = first.lstrip().startswith(b"{") and _is_json(first)
-    spelled = {snake_case(key): key for key in json.loads(first)} if is_object else {}
+    spelled = {contract.name_of(key): key for key in json.loads(first)} if is_object else {}
     return {
-        column.name: spelled.get(column.name, column.name)
+        column.name: spelled.get(column.name, column.header or column.name)
         for column in contract.file_columns
         if column.data_type != "json"
     }

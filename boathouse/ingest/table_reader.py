@@ -89,7 +89,9 @@ class TableReader:
         """
         description = self._con.execute(f"describe from {scan}").fetchall()
         columns = [(name, kind) for name, kind, *_ in description if name != "file_row_number"]
-        problem = header_problem([snake_case(name) for name, _ in columns], self._contract)
+        problem = header_problem(
+            self._contract.names_of([name for name, _ in columns]), self._contract
+        )
         if problem:
             raise RefusedFileError(problem)
         return columns
