@@ -30,6 +30,7 @@ SYSTEM_COLUMNS = {
 }
 RESCUE_COLUMN = "_extra"
 INTEGERS = ("bigint", "integer", "smallint")
+MOST_COLUMNS = 1500  # of a table: SQLite as the catalogue can keep 2,000, PostgreSQL 1,600
 RESERVED = ("rowid", "row_id", "begin_snapshot", "end_snapshot")  # by DuckDB and DuckLake
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C ten times as fast
 _TYPES = re.compile(
@@ -257,6 +258,12 @@ def _contract(table: dict[str, Any], path: Path, where: str, domain: str) -> Con
     names = [column.name for column in columns]
     if not columns:
         raise ContractError(f"{place}: columns is empty.", hint=HINT)
+    if len(columns) > MOST_COLUMNS:
+        raise ContractError(
+            f"{place}: there are {len(columns):,} columns, more than the {MOST_COLUMNS:,} that a "
+            "table can have.",
+            hint="Name those that are asked for; `new_columns: rescue` keeps the others as JSON.",
+        )
     if len(set(names)) < len(names):
         twice = next(column for column in names if names.count(column) > 1)
         raise ContractError(f"{place}: column {twice} is there twice.", hint=HINT)

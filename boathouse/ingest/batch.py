@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from boathouse import catalog
-from boathouse.contracts import RESERVED, Column, Contract, Format
+from boathouse.contracts import MOST_COLUMNS, RESERVED, Column, Contract, Format
 from boathouse.ingest import ledger
 from boathouse.ingest.checks import filename_select
 from boathouse.ingest.content import Part, RefusedFileError, unpack
@@ -163,6 +163,7 @@ class Batch:
 
         Raises:
             ContractError: a rule of the contract cannot be run.
+            RefusedFileError: the files have more columns than a table can have.
         """
         if not self.loaded:
             return
@@ -186,6 +187,11 @@ class Batch:
             known |= set(RESERVED)
             added = [n for n in names if n and not n.startswith("_") and n not in known]
             columns += [Column(name, "varchar", ()) for name in added]
+            if len(columns) > MOST_COLUMNS:
+                raise RefusedFileError(
+                    f"with it, the table would have {len(columns):,} columns, more than the "
+                    f"{MOST_COLUMNS:,} that it can have (new_columns: add)"
+                )
         return columns
 
     def _read_again(self, file_nos: set[int]) -> list[Chunk]:

@@ -125,7 +125,7 @@ class JsonReader:
         for piece in line_pieces(part):
             lines = piece
             # A blank last line without an end is blank all the same.
-            if shape.has_blank_line or shape.has_lone_return or lines[-2:-1].isspace():
+            if shape.has_blank_line or shape.has_lone_return or lines[-2:].isspace():
                 lines = _BLANK_LINES.sub(b"\n", b"\n" + lines)[1:]
             rows += self._add_records(file_no, first_row + rows, lines)
         if rows == 0:
