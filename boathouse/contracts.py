@@ -4,17 +4,26 @@ A contract is a source table's entry in `models/staging/<domain>/_<domain>__sour
 module knows what a contract says; what is done with it is the business of `boathouse.ingest`.
 """
 
+import codecs
 import json
 import re
+import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, Self, TypeGuard
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from boathouse.errors import ContractError
 from boathouse.rules import HINT, Rule, mapping, row_rules
@@ -33,6 +42,7 @@ INTEGERS = ("bigint", "integer", "smallint")
 MOST_COLUMNS = 1500  # of a table: SQLite as the catalogue can keep 2,000, PostgreSQL 1,600
 RESERVED = ("rowid", "row_id", "begin_snapshot", "end_snapshot")  # by DuckDB and DuckLake
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C ten times as fast
+_DIRECTIVES = "aAbBdfgHIjmMnpSwyYzZcxX"
 _TYPES = re.compile(
     r"varchar|bigint|integer|smallint|double|boolean|date|timestamp|json"
     r"|decimal\((?P<width>\d+), ?(?P<scale>\d+)\)"
@@ -52,8 +62,32 @@ class Landing(BaseModel):
     bad_rows: Literal["quarantine", "reject_file"] = "quarantine"
     redelivery: Literal["replace", "append"] = "replace"
     same_content: Literal["load", "skip", "reject"] = "load"
+    max_bad_rows: int | None = Field(default=None, ge=0)
+    max_bad_share: float | None = Field(default=None, ge=0, le=1)
+    ignore: tuple[str, ...] = ("_SUCCESS", "~$*", ".DS_Store")
+    members: tuple[str, ...] = ()
+    hive_columns: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+    skip_rows: int = Field(default=0, ge=0)
+    header_row: int = Field(default=1, ge=1)
+    no_header: bool = False
+    comment: str = ""
+    records: str = ""
+    null_values: tuple[str, ...] = ()
+    trim: bool = False
+    decimal: Literal["", ".", ","] = ""
+    thousands: Literal["", ".", ",", "'", "’", " ", "\u00a0", "\u202f", "_"] = ""
+    strip: tuple[str, ...] = ()
+    date_formats: tuple[str, ...] = ()
+    timestamp_formats: tuple[str, ...] = ()
+    epoch: Literal["s", "ms", "us", "ns"] | None = None
+    timezone: str = "UTC"
 
-    @field_validator("files", "format", "delimiter", mode="before")
+    @field_validator(
+        *("files", "format", "delimiter", "ignore", "members", "hive_columns", "null_values"),
+        *("strip", "date_formats", "timestamp_formats"),
+        mode="before",
+    )
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -65,6 +99,57 @@ class Landing(BaseModel):
         if wrong or not value:
             raise ValueError("each delimiter is one character other than a quote or line end")
         return value
+
+    @field_validator("null_values")
+    @classmethod
+    def _without_space(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(text.strip() for text in value)
+
+    @field_validator("strip")
+    @classmethod
+    def _not_of_numbers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [text for text in value if not text.strip() or re.search(r"[\d.,+\-eE]", text)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is empty or can be part of a number")
+        return value
+
+    @field_validator("date_formats", "timestamp_formats")
+    @classmethod
+    def _strptime_formats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            directives = re.findall(r"%-?(.)", text.replace("%%", ""))
+            wrong = [d for d in directives if d not in _DIRECTIVES]
+            if wrong or not directives:
+                raise ValueError(f"{text!r} is no format as strptime has them, like %d/%m/%Y")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        if value == "auto":
+            return value
+        try:
+            found = codecs.lookup(value)
+        except LookupError:
+            raise ValueError(f"Python knows no encoding {value!r}") from None
+        if not found._is_text_encoding:
+            raise ValueError(f"{value!r} is no encoding of text")
+        return found.name
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value not in zoneinfo.available_timezones():
+            raise ValueError(f"{value!r} is no time zone, like Europe/Berlin")
+        return value
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.thousands and self.thousands == (self.decimal or "."):
+            raise ValueError("decimal and thousands cannot be the same sign; say what decimal is")
+        if self.no_header and self.header_row > 1:
+            raise ValueError("there is no header_row when there is no_header")
+        return self
 
     @field_validator("filename_columns")
     @classmethod
@@ -149,12 +234,15 @@ class Contract:
     @property
     def file_columns(self) -> tuple[Column, ...]:
         """Return the columns that are read from a file's content."""
-        return tuple(c for c in self.columns if c.name not in self.landing.filename_columns)
+        return tuple(c for c in self.columns if not self._is_from_name(c))
 
     @property
     def filename_columns(self) -> tuple[Column, ...]:
-        """Return the columns that are read from a file's name."""
-        return tuple(c for c in self.columns if c.name in self.landing.filename_columns)
+        """Return the columns that are read from a file's name or path."""
+        return tuple(c for c in self.columns if self._is_from_name(c))
+
+    def _is_from_name(self, column: Column) -> bool:
+        return column.name in (*self.landing.filename_columns, *self.landing.hive_columns)
 
     def table_columns(self) -> dict[str, str]:
         """Return all columns of the raw table with their types, in order."""
@@ -270,6 +358,7 @@ def _contract(table: dict[str, Any], path: Path, where: str, domain: str) -> Con
     event_time = config.get("event_time")
     for key, column in [
         *(("config.meta.landing.filename_columns", column) for column in landing.filename_columns),
+        *(("config.meta.landing.hive_columns", column) for column in landing.hive_columns),
         *([("config.event_time", event_time)] if event_time is not None else []),
     ]:
         if column not in names:

@@ -6,15 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from boathouse import catalog
-from boathouse.contracts import MOST_COLUMNS, RESERVED, Column, Contract, Format
+from boathouse.contracts import MOST_COLUMNS, RESERVED, Column, Contract, Format, Landing
 from boathouse.ingest import ledger
 from boathouse.ingest.checks import filename_select
 from boathouse.ingest.content import Part, RefusedFileError, unpack
 from boathouse.ingest.csv_reader import CsvReader
 from boathouse.ingest.deliveries import Delivery, is_unchanged
 from boathouse.ingest.json_reader import JsonReader
+from boathouse.ingest.layout import laid_out
 from boathouse.ingest.parser import Parser, run_rules
 from boathouse.ingest.records import Chunk, Malformed
 from boathouse.ingest.report import Outcome
@@ -127,7 +129,7 @@ class Batch:
     def _read_parts(self, file_no: int, file: Delivery) -> int:
         kind = format_of(file.name, self.contract.landing.format)
         rows = 0
-        for part in unpack(file, self._settings, self._work, is_workbook=kind == "xlsx"):
+        for part in self._parts(file, self._work, kind):
             match kind:
                 case "csv":
                     rows += self._csv.add(file_no, part, rows + 1)
@@ -138,6 +140,20 @@ class Batch:
             _let_go(part, file)
         return rows
 
+    def _parts(self, file: Delivery, work: Path, kind: Format) -> Iterator[Part]:
+        """Yield the parts of a file, text as the readers know it; what they were is deleted."""
+        landing = self.contract.landing
+        for part in unpack(
+            file, self._settings, work, is_workbook=kind == "xlsx", members=landing.members
+        ):
+            if kind in ("parquet", "xlsx"):
+                yield part
+                continue
+            text = laid_out(part, landing, work, is_csv=kind == "csv")
+            if text is not part:
+                _let_go(part, file)
+            yield text
+
     def _from_name(self, name: str) -> tuple[Any, ...]:
         """Return the typed values that the file's name gives."""
         columns = self.contract.filename_columns
@@ -145,8 +161,14 @@ class Batch:
             return ()
         patterns = self.contract.landing.filename_columns
         base = name.rpartition("/")[2]
-        matches = {column.name: re.search(patterns[column.name], base) for column in columns}
-        texts = {column: match and match.group(1) for column, match in matches.items()}
+        texts: dict[str, str | None] = {}
+        for column in columns:
+            if column.name in patterns:
+                pattern = patterns[column.name]
+                found = re.search(pattern, name if "/" in pattern else base)
+                texts[column.name] = found and found.group(1)
+            else:
+                texts[column.name] = hive_value(name, column.header or column.name)
         key = tuple(texts.values())
         if key not in self._typed_names:
             query = filename_select(columns, texts)
@@ -203,7 +225,7 @@ class Batch:
             file = self.read[file_no].file
             with self._judged(file_no):
                 rows = 0
-                for part in unpack(file, self._settings, work, is_workbook=False):
+                for part in self._parts(file, work, "csv"):
                     rows += reader.add(file_no, part, rows + 1, plain=False)
                     _let_go(part, file)
                 self._rows[file_no] = rows
@@ -233,8 +255,9 @@ class Batch:
                 )
             if outcome.rows_rejected:
                 outcome.reason = _summary(outcome, reasons[file_no])
-                if self.contract.landing.bad_rows == "reject_file":
-                    reason = f"it has bad rows (bad_rows: reject_file): {outcome.reason}"
+                limit = _broken_limit(outcome, self.contract.landing)
+                if limit:
+                    reason = f"it has bad rows ({limit}): {outcome.reason}"
                     self.set_aside(file_no, reason)
 
     def _first_reasons(self) -> dict[int, list[tuple[int, list[str]]]]:
@@ -248,6 +271,30 @@ class Batch:
         for file_no, row, reasons in rows:
             found.setdefault(file_no, []).append((row, reasons))
         return {file_no: sorted(told)[:MOST_REASONS] for file_no, told in found.items()}
+
+
+def hive_value(name: str, key: str) -> str | None:
+    """Return what a folder `key=value` in a file's path says; None when none does.
+
+    As Hive writes them: `%3A` stands for a colon, `__HIVE_DEFAULT_PARTITION__` for no value.
+    """
+    for folder in reversed(name.split("/")[:-1]):
+        found, is_pair, value = folder.partition("=")
+        if is_pair and found.lower() == key.lower():
+            return None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
+    return None
+
+
+def _broken_limit(outcome: Outcome, landing: Landing) -> str:
+    """Return which limit a file's bad rows go beyond, if any."""
+    bad, most, share = outcome.rows_rejected, landing.max_bad_rows, landing.max_bad_share
+    if landing.bad_rows == "reject_file":
+        return "bad_rows: reject_file"
+    if most is not None and bad > most:
+        return f"max_bad_rows: {most}"
+    if share is not None and bad > share * outcome.rows_read:
+        return f"max_bad_share: {share}"
+    return ""
 
 
 def format_of(name: str, formats: Sequence[Format]) -> Format:

@@ -23,6 +23,7 @@ _NAMES = {
 }
 _DATE = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]00:00(:00(\.0+)?)?)?"
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?"
+_SECONDS = r"\d{1,2}:\d{2}:\d{2}(\.\d*)?"
 _OFFSET = r"(Z| ?UTC|[+-](0\d|1[0-5])(:?[0-5]\d)?)"
 _DAY = r"\d{4}-\d{1,2}-\d{1,2}"
 _LONGEST_SHOWN = 100
@@ -95,17 +96,23 @@ def parse(text: str, data_type: str) -> str:
         case "boolean":
             return f"try_cast(trim({text}) as boolean)"
         case "date":
+            trimmed = f"upper(trim({text}))"
             return (
-                f"case when regexp_full_match({text}, '{_DATE}') then try_cast({text} as date) end"
+                f"case when regexp_full_match({text}, '{_DATE}') then try_cast({text} as date) "
+                f"when regexp_full_match({trimmed}, '{_DATE}') then try_cast({trimmed} as date) end"
             )
         case "timestamp":
-            # Text without an offset is UTC; the session's time zone is UTC. The first branch is
-            # the usual one and cheap, but it would drop an offset.
+            # Text without an offset is UTC; the session's time zone is UTC. The first branches are
+            # the usual ones and cheap; the very first would drop an offset.
+            plain = f"replace(upper(trim({text})), ',', '.')"
+            full = f"regexp_replace({plain}, '([ T]\\d{{1,2}}:\\d{{2}})({_OFFSET}?)$', '\\1:00\\2')"
             return (
                 f"case when regexp_full_match({text}, '{_DAY}([ T]{_CLOCK})?') "
                 f"then try_cast({text} as timestamp) "
-                f"when regexp_full_match({text}, '{_DAY}[ T]{_CLOCK}{_OFFSET}') "
-                f"then try_cast({text} as timestamptz)::timestamp end"
+                f"when regexp_full_match({text}, '{_DAY}[ T]{_SECONDS}{_OFFSET}') "
+                f"then try_cast({text} as timestamptz)::timestamp "
+                f"when regexp_full_match({full}, '{_DAY}([ T]{_SECONDS}{_OFFSET}?)?') "
+                f"then try_cast({full} as timestamptz)::timestamp end"
             )
         case "json":
             return f"case when {is_json(text)} then {text}::json end"

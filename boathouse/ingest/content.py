@@ -14,8 +14,9 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
@@ -118,9 +119,16 @@ def _digest(file: io.BufferedReader, delivery: Delivery) -> str:
 
 
 def unpack(
-    delivery: Delivery, settings: Settings, work: Path, *, is_workbook: bool
+    delivery: Delivery,
+    settings: Settings,
+    work: Path,
+    *,
+    is_workbook: bool,
+    members: Sequence[str] = (),
 ) -> Iterator[Part]:
     """Yield the unpacked parts of a file; a part on disk may be deleted once it was read.
+
+    Of a ZIP archive those members whose path fits one of the patterns `members`, or all.
 
     Raises:
         RefusedFileError: it is empty, not packed the way its name says, cut off or damaged.
@@ -144,7 +152,7 @@ def unpack(
             return
         unpacker = _Unpacker(work, settings.max_unpacked_bytes)
         try:
-            yield from _unpacked(file, expected, unpacker)
+            yield from _unpacked(file, expected, unpacker, members)
         except _UNPACK_ERRORS as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -160,7 +168,9 @@ def _packing(file: BinaryIO) -> str | None:
     return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
 
 
-def _unpacked(file: BinaryIO, packing: str, unpacker: "_Unpacker") -> Iterator[Part]:
+def _unpacked(
+    file: BinaryIO, packing: str, unpacker: "_Unpacker", members: Sequence[str]
+) -> Iterator[Part]:
     match packing:
         case "gzip":
             yield unpacker.drain(gzip.GzipFile(fileobj=file))
@@ -169,14 +179,17 @@ def _unpacked(file: BinaryIO, packing: str, unpacker: "_Unpacker") -> Iterator[P
         case "Zstandard":
             yield unpacker.drain(zstd.ZstdFile(file))
         case _:
-            yield from _members(file, unpacker)
+            yield from _members(file, unpacker, members)
 
 
-def _members(file: BinaryIO, unpacker: "_Unpacker") -> Iterator[Part]:
+def _members(file: BinaryIO, unpacker: "_Unpacker", patterns: Sequence[str]) -> Iterator[Part]:
     with zipfile.ZipFile(file) as archive:
         members = [member for member in archive.infolist() if not _is_clutter(member)]
+        if patterns:
+            members = [member for member in members if _fits(member, patterns)]
         if not members:
-            raise RefusedFileError("the ZIP archive holds no file")
+            kind = f" that fits members: {', '.join(patterns)}" if patterns else ""
+            raise RefusedFileError(f"the ZIP archive holds no file{kind}")
         for member in members:
             path = _path(member)
             if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
@@ -195,6 +208,14 @@ def _members(file: BinaryIO, unpacker: "_Unpacker") -> Iterator[Part]:
 
 def _path(member: zipfile.ZipInfo) -> PurePosixPath:
     return PurePosixPath(member.filename.replace("\\", "/"))
+
+
+def _fits(member: zipfile.ZipInfo, patterns: Sequence[str]) -> bool:
+    """Return whether a member's name, or its path where a pattern has one, fits a pattern."""
+    path = _path(member)
+    return any(
+        fnmatch(path.as_posix() if "/" in pattern else path.name, pattern) for pattern in patterns
+    )
 
 
 def _is_clutter(member: zipfile.ZipInfo) -> bool:

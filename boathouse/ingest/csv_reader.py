@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from boathouse.contracts import Contract
+from boathouse.contracts import Column, Contract
 from boathouse.ingest.content import Part, RefusedFileError
-from boathouse.ingest.header import Header, read_header, start_of
+from boathouse.ingest.dialect import spelled
+from boathouse.ingest.header import Header, read_header, start_of, without_header
 from boathouse.ingest.records import (
     BROKEN_QUOTES,
     Blob,
@@ -65,6 +66,8 @@ class CsvReader:
     def _header(self, part: Part) -> Header:
         start = start_of(part)
         line = re.split(rb"[\r\n]", start, maxsplit=1)[0]
+        if self._contract.landing.no_header:
+            return without_header(start, self._contract)
         if b'"' in line:  # and may go on
             return read_header(start, self._contract)
         if line not in self._headers:
@@ -87,7 +90,8 @@ class CsvReader:
         )
         rows = 0
         for number, piece in enumerate(line_pieces(part)):
-            lines = without_empty_lines(piece[piece.index(b"\n") + 1 :] if number == 0 else piece)
+            is_first = number == 0 and header.lines > 0
+            lines = without_empty_lines(piece[piece.index(b"\n") + 1 :] if is_first else piece)
             count = lines.count(b"\n")
             writer.add(file_no, first_row + rows, lines, count)
             rows += count
@@ -136,8 +140,9 @@ class CsvReader:
         """Yield each record's fields, original text, and what is wrong with it if anything."""
         with _open_text(part) as lines:
             recorder = _Recorder(lines)
-            next(csv.reader(recorder, delimiter=header.delimiter))
-            recorder.take()
+            if header.lines:
+                next(csv.reader(recorder, delimiter=header.delimiter))
+                recorder.take()
             records = csv.reader(recorder, delimiter=header.delimiter, strict=True)
             while True:
                 problem = ""
@@ -172,7 +177,9 @@ class CsvReader:
         for header, path in self._tokenised:
             values = {name: Value(f"c{index}") for index, name in enumerate(header.columns)}
             chunks.append(Chunk(f"read_parquet({path_literal(path)})", values, original="original"))
-        return [_with_extras(chunk, self._contract) for chunk in chunks]
+        return [
+            _with_extras(_with_spelling(chunk, self._contract), self._contract) for chunk in chunks
+        ]
 
 
 def _blob_chunk(header: Header, blob: Blob, rejects_table: str) -> Chunk:
@@ -192,6 +199,15 @@ def _blob_chunk(header: Header, blob: Blob, rejects_table: str) -> Chunk:
         delimiter=header.delimiter,
         rejects_table=rejects_table,
     )
+
+
+def _with_spelling(chunk: Chunk, contract: Contract) -> Chunk:
+    """Read values as the contract says that they are written."""
+    columns = {column.name: column for column in contract.columns}
+    for name, value in chunk.values.items():
+        column = columns.get(name, Column(name, "varchar", ()))
+        chunk.values[name] = Value(spelled(value.text, column, contract.landing))
+    return chunk
 
 
 def _with_extras(chunk: Chunk, contract: Contract) -> Chunk:

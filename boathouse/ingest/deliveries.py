@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from boathouse.contracts import Contract
@@ -92,6 +93,9 @@ def _collect(folder: Path, contract: Contract, waiting: Waiting, below: str = ""
 
 def _add(entry: os.DirEntry[str], name: str, contract: Contract, waiting: Waiting) -> None:
     readable = _readable(name)
+    base = name.rpartition("/")[2]
+    if any(fnmatchcase(base, pattern) for pattern in contract.landing.ignore):
+        return
     if name.lower().endswith(_UNFINISHED_SUFFIXES):
         waiting.unfinished.append(f"{contract.source}/{readable}")
         return

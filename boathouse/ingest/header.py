@@ -56,6 +56,27 @@ def read_header(start: bytes, contract: Contract) -> Header:
     raise RefusedFileError(max(problems.values())[1])
 
 
+def without_header(start: bytes, contract: Contract) -> Header:
+    """Return the header that the contract has for files without one.
+
+    Its columns in their order, or where their `from` says; the delimiter is the one under which
+    the first record has as many fields.
+    """
+    columns = contract.file_columns
+    width = max([len(columns), *(column.position for column in columns)])
+    names = [""] * width
+    for column in columns:
+        if column.position:
+            names[column.position - 1] = column.name
+    free = iter([at for at, name in enumerate(names) if not name])
+    for column in columns:
+        if not column.position:
+            names[next(free)] = column.name
+    delimiters = contract.landing.delimiter
+    fitting = [each for each in delimiters if len(split_header(start, each)[0]) == width]
+    return Header((fitting or list(delimiters))[0], tuple(names), 0)
+
+
 def split_header(start: bytes, delimiter: str) -> tuple[list[str], int]:
     """Return the first record of a text and the lines it goes over; 0 if it does not end.
 

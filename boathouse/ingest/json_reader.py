@@ -12,16 +12,18 @@ keys, nothing was. Where there are not, they are read like all others.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from json.scanner import make_scanner
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from boathouse.contracts import RESERVED, Contract
+from boathouse.contracts import RESERVED, Column, Contract
 from boathouse.ingest.content import Part, RefusedFileError
+from boathouse.ingest.dialect import spelled
 from boathouse.ingest.json_text import as_digits, as_written, is_json, prepare, without_marks
 from boathouse.ingest.records import (
     Blob,
@@ -38,6 +40,7 @@ from boathouse.lake import Lake
 from boathouse.settings import Settings
 from boathouse.sql import identifier, literal, literal_list, path_literal
 
+Scan = Callable[[str, int], tuple[Any, int]]
 LONGEST_TO_PATCH = 50_000  # bytes
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
 _SEPARATOR = re.compile(r"[ \t\n\r]*([,\]])[ \t\n\r]*")  # of an array, or its end
@@ -71,9 +74,7 @@ class JsonReader:
         self._flat_blobs = BlobWriter(work, "json-flat", settings.batch_bytes)
         self._keys: Counter[Path] = Counter()  # in each flat blob
         self._documents: list[tuple[int, int, str]] = []  # records of several lines
-        self._scales = {
-            column.name: column.scale for column in contract.columns if column.scale is not None
-        }
+        self._columns = {column.name: column for column in contract.columns}
         self.malformed: list[Malformed] = []
 
     def add(self, file_no: int, part: Part, first_row: int, *, is_lines: bool) -> int:
@@ -83,15 +84,16 @@ class JsonReader:
             RefusedFileError: the text is not UTF-8, or a document is not valid JSON.
         """
         shape = examine(part)
-        if not _is_document(part, is_lines=is_lines):
+        path = self._contract.landing.records
+        if not path and not _is_document(part, is_lines=is_lines):
             return self._add_lines(file_no, part, first_row, shape)
         text = without_mark(part.whole()).decode("utf-8")
         if not text.strip():
             raise RefusedFileError(_NOTHING)
         try:
-            records = list(_top_level(text))
+            records = list(_top_level(text, self._contract.landing.records))
         except json.JSONDecodeError as error:
-            if _is_mostly_lines(text):
+            if not path and _is_mostly_lines(text):
                 return self._add_lines(file_no, part, first_row, shape)
             raise RefusedFileError(
                 f"it is not valid JSON: {error.msg} at line {error.lineno:,}, "
@@ -270,8 +272,13 @@ class JsonReader:
 
     def _text(self, name: str, text: str) -> str:
         """Return SQL for a column's text, numbers in it as its type reads them."""
-        scale = self._scales.get(name)
-        return as_written(text) if scale is None else as_digits(text, scale)
+        column = self._columns.get(name, Column(name, "varchar", ()))
+        landing = self._contract.landing
+        if column.scale is not None:
+            return as_digits(text, column.scale, spelled(text, column, landing))
+        if column.data_type == "double":
+            return as_written(text, spelled(text, column, landing))
+        return spelled(as_written(text), column, landing)
 
     def _problem(self, name: str, entry: "_Field") -> str:
         """Return SQL for what is wrong with a field that is no column of the contract, if any."""
@@ -426,27 +433,32 @@ def _runs(lines: bytes, limit: int) -> Iterator[tuple[bytes, bool]]:
     yield b"".join(kept), False
 
 
-def _top_level(text: str) -> Iterator[str]:
+def _top_level(text: str, path: str = "") -> Iterator[str]:
     """Yield the records of a document: an array's elements, or objects one after the other.
+
+    With a path, `data.items`, those of the array at that place in the document.
 
     Raises:
         JSONDecodeError, RecursionError: it is not valid JSON, or nested too deeply.
+        RefusedFileError: there is no array at the path.
     """
     # Numbers stay text, however long; NaN and Infinity are for the columns' types to judge.
     decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
     scan = make_scanner(decoder)  # type: ignore[arg-type]  # typeshed lacks its parameter
     at = _skip(text, 0)
+    if path:
+        _, end = _scanned(scan, text, at)
+        _nothing_after(text, _skip(text, end))
+        at = _array_at(scan, text, at, path)
     in_array = text[at : at + 1] == "["
     if in_array:
         at = _skip(text, at + 1)
         if text[at : at + 1] == "]":
-            _nothing_after(text, _skip(text, at + 1))
+            if not path:
+                _nothing_after(text, _skip(text, at + 1))
             return
     while True:
-        try:
-            _, end = scan(text, at)
-        except StopIteration as error:
-            raise json.JSONDecodeError("Expecting value", text, error.value) from None
+        _, end = _scanned(scan, text, at)
         yield text[at:end]
         if not in_array:
             at = _skip(text, end)
@@ -458,8 +470,49 @@ def _top_level(text: str) -> Iterator[str]:
             raise json.JSONDecodeError("expected ',' or ']'", text, _skip(text, end))
         at = separator.end()
         if separator[1] == "]":
-            _nothing_after(text, at)
+            if not path:
+                _nothing_after(text, at)
             return
+
+
+def _scanned(scan: Scan, text: str, at: int) -> tuple[Any, int]:
+    try:
+        return scan(text, at)
+    except StopIteration as error:
+        raise json.JSONDecodeError("Expecting value", text, error.value) from None
+
+
+def _array_at(scan: Scan, text: str, at: int, path: str) -> int:
+    """Return where the array begins that stands at a path in a valid document.
+
+    Raises:
+        RefusedFileError: there is none.
+    """
+    for key in path.split("."):
+        at = _value_of(scan, text, at, key)
+        if at < 0:
+            raise RefusedFileError(f"there is no {key!r} in it (records: {path})")
+    if text[at : at + 1] != "[":
+        raise RefusedFileError(f"what stands at {path!r} in it is no array (records: {path})")
+    return at
+
+
+def _value_of(scan: Scan, text: str, at: int, key: str) -> int:
+    """Return where the value of a key begins, the last one if it comes twice; -1 without one."""
+    found = -1
+    if text[at : at + 1] != "{":
+        return found
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "}":
+        name, at = _scanned(scan, text, at)
+        at = _skip(text, _skip(text, at) + 1)
+        if name == key:
+            found = at
+        _, at = _scanned(scan, text, at)
+        at = _skip(text, at)
+        if text[at : at + 1] == ",":
+            at = _skip(text, at + 1)
+    return found
 
 
 def _skip(text: str, at: int) -> int:

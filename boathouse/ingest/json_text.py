@@ -72,13 +72,16 @@ def is_json(text: str) -> str:
     )
 
 
-def as_written(text: str) -> str:
-    """Return SQL for a value's text without the mark."""
-    return f"case when starts_with({text}, '{_MARK}') then {_number(text)} else {text} end"
+def as_written(text: str, otherwise: str = "") -> str:
+    """Return SQL for a value's text without the mark; for what has none `otherwise`, if given."""
+    marked = f"starts_with({text}, '{_MARK}')"
+    return f"case when {marked} then {_number(text)} else {otherwise or text} end"
 
 
-def as_digits(text: str, scale: int) -> str:
-    """Return SQL for the same, a number with up to `scale` decimals in digits: 5.0 as 5.
+def as_digits(text: str, scale: int, otherwise: str) -> str:
+    """Return SQL for a number with up to `scale` decimals in digits, 5.0 as 5.
+
+    What is no number, or needs no change, is what the SQL `otherwise` says.
 
     JSON says what the point and the exponent mean; in other text `1.000` may be a thousand.
     """
@@ -90,7 +93,7 @@ def as_digits(text: str, scale: int) -> str:
     exact = f"case when regexp_matches({number}, '[eE]') then {expanded} else {number} end"
     return (
         f"case when starts_with({text}, '{_MARK}') "
-        rf"then coalesce(regexp_replace({exact}, '\.0+$', ''), {number}) else {text} end"
+        rf"then coalesce(regexp_replace({exact}, '\.0+$', ''), {number}) else {otherwise} end"
     )
 
 

@@ -149,7 +149,7 @@ def test_a_number_is_given_in_digits_where_it_has_them(
     marked = json.loads(prepare(f'{{"it":{number}}}\n'.encode(), is_flat=True)[0])["it"]
     con.execute("insert into texts values (?)", [marked])
     found = con.execute(
-        f"select {as_written('it')}, {as_digits('it', scale)}, "
+        f"select {as_written('it')}, {as_digits('it', scale, 'it')}, "
         f"{without_marks(literal(json.dumps({'a': [marked]})))} from texts"
     ).fetchall()
     written, digits, document = found[0]
