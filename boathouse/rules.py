@@ -1,6 +1,6 @@
 """Data tests of source columns as rules for rows: what a test says of a single row, as SQL.
 
-The five tests that are rules are listed in `row_rules`; every other test is dbt's business alone.
+The tests that are rules are listed in `row_rules`; every other test is dbt's business alone.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,21 @@ from typing import Any
 from boathouse.errors import ContractError
 from boathouse.sql import identifier, literal
 
+# Tests of packages that say the same as one of ours, with the names of their arguments.
+_SAME_AS: dict[str, tuple[str, dict[str, str]]] = {
+    "dbt_utils.accepted_range": ("accepted_range", {}),
+    "dbt_utils.not_empty_string": ("not_empty", {}),
+    "dbt_expectations.expect_column_values_to_not_be_null": ("not_null", {}),
+    "dbt_expectations.expect_column_values_to_be_between": ("accepted_range", {}),
+    "dbt_expectations.expect_column_values_to_be_in_set": (
+        "accepted_values",
+        {"value_set": "values"},
+    ),
+    "dbt_expectations.expect_column_values_to_match_regex": (
+        "contains_pattern",
+        {"regex": "pattern"},
+    ),
+}
 HINT = "See docs/contracts.md for every key and what it may say."
 
 
@@ -24,6 +39,9 @@ class Rule:
 
     breach: str
     reason: str
+
+
+_INSIDE = {"below": "above", "above": "below"}
 
 
 def mapping(entry: Any, place: str) -> dict[str, Any]:
@@ -66,13 +84,20 @@ class _Test:
                     hint=HINT,
                 )
             if bound is not None:
-                yield str(bound), sign, word
+                is_beyond = self.arguments.get("inclusive", True) and not self.arguments.get(
+                    "strictly"
+                )
+                yield (
+                    str(bound),
+                    sign if is_beyond else f"{sign}=",
+                    word if is_beyond else f"not {_INSIDE[word]}",
+                )
 
 
 def _test(entry: Any, place: str) -> _Test:
     """Return a data test in whichever way the YAML spells it."""
     if isinstance(entry, str):
-        return _Test(entry, {}, None, True, place)
+        return _Test(_SAME_AS.get(entry, (entry, {}))[0], {}, None, True, place)
     if not isinstance(entry, dict) or ("test_name" not in entry and len(entry) != 1):
         raise ContractError(
             f"{place}: data_tests: {entry!r} is no test; a test is a name, or one name with "
@@ -91,6 +116,10 @@ def _test(entry: Any, place: str) -> _Test:
     severity = config.get("severity", flat.get("severity", "error"))
     is_enabled = config.get("enabled", flat.get("enabled", True))
     is_rule = bool(is_enabled) and str(severity).lower() != "warn"
+    if name in _SAME_AS:
+        name, renamed = _SAME_AS[name]
+        arguments = {renamed.get(key, key): value for key, value in arguments.items()}
+        where = where or arguments.get("row_condition")
     return _Test(str(name), arguments, where, is_rule, place)
 
 
@@ -129,12 +158,18 @@ def row_rules(column: str, entry: Any, place: str) -> Iterator[Rule]:
                     f"({name} is not null and {name} {sign} ({bound}){scope})",
                     f"{column} is {{value}}, {word} {bound}{note}",
                 )
-        case "matches_pattern":
+        case "matches_pattern" | "contains_pattern":
             pattern = str(test.argument("pattern"))
+            match = "full_match" if test.name == "matches_pattern" else "matches"
             yield Rule(
                 f"({name} is not null "
-                f"and not regexp_full_match({name}::varchar, {literal(pattern)}){scope})",
+                f"and not regexp_{match}({name}::varchar, {literal(pattern)}){scope})",
                 f"{column} is {{value}}, which does not match {pattern}{note}",
+            )
+        case "not_empty":  # nor of nothing but white space
+            yield Rule(
+                f"({name} is not null and trim({name}::varchar) = ''{scope})",
+                f"{column} is empty{note}",
             )
         case "satisfies":
             condition, otherwise = str(test.argument("condition")), str(test.argument("otherwise"))

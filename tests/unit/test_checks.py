@@ -387,3 +387,47 @@ def test_values_of_a_file_name_are_typed_and_checked(con: Any) -> None:
         (None, "day is missing"),
     ]:
         assert con.execute(filename_select(columns, {"day": text})).fetchall()[0][1] == [reason]
+
+
+@pytest.mark.parametrize(
+    ("kind", "test", "good", "bad"),
+    [
+        ("bigint", {"dbt_utils.accepted_range": {"min_value": 1, "max_value": 3}}, "3", "4"),
+        (
+            "bigint",
+            {"dbt_utils.accepted_range": {"arguments": {"min_value": 1, "inclusive": False}}},
+            "2",
+            "1",
+        ),
+        ("varchar", "dbt_utils.not_empty_string", "x", " "),
+        ("bigint", "dbt_expectations.expect_column_values_to_not_be_null", "1", ""),
+        (
+            "double",
+            {
+                "dbt_expectations.expect_column_values_to_be_between": {
+                    "max_value": 3,
+                    "strictly": True,
+                }
+            },
+            "2.9",
+            "3",
+        ),
+        (
+            "varchar",
+            {"dbt_expectations.expect_column_values_to_be_in_set": {"value_set": ["a", "b"]}},
+            "b",
+            "c",
+        ),
+        (
+            "varchar",
+            {"dbt_expectations.expect_column_values_to_match_regex": {"regex": "^[ab]"}},
+            "ax",
+            "xa",
+        ),
+    ],
+)
+def test_the_same_tests_of_packages_are_rules_too(
+    con: Any, kind: str, test: Any, good: str, bad: str
+) -> None:
+    assert check(con, [column("it", kind, test)], good)[1] is None
+    assert check(con, [column("it", kind, test)], bad)[1] is not None
