@@ -3,6 +3,8 @@
 Creates what is missing and widens what a contract has outgrown; never drops anything.
 """
 
+import re
+
 import duckdb
 
 from boathouse.contracts import Contract
@@ -128,11 +130,15 @@ REPLACED_BY = "_replaced_by"
 _NOT_INLINED = ("seeds", "staging", "intermediate", "marts", "snapshots")
 
 
+_WHOLE = ("smallint", "integer", "bigint")
+_NOT_EXACT = "not exact"
+
+
 def ensure(lake: Lake, contracts: dict[str, Contract]) -> None:
     """Make every schema, table, column and option that is missing.
 
     Raises:
-        ContractError: a contract gives a column another type than its raw table has.
+        ContractError: a contract gives a column a type that cannot hold what its raw table has.
     """
     _execute(lake, missing(lake, contracts), "make tables from contracts")
     # In a transaction of its own: a schema that was just made cannot have options yet.
@@ -149,7 +155,15 @@ def _execute(lake: Lake, statements: list[str], message: str) -> None:
             con.execute(statement)
 
     if statements:
-        lake.write(run, message)
+        try:
+            lake.write(run, message)
+        except duckdb.InvalidInputException as error:
+            if _NOT_EXACT not in str(error):
+                raise
+            raise ContractError(
+                str(error).removeprefix("Invalid Input Error: ").partition("\n")[0],
+                hint="Let it become a decimal with more digits, or varchar.",
+            ) from error
 
 
 def missing(lake: Lake, contracts: dict[str, Contract]) -> list[str]:
@@ -222,17 +236,62 @@ def _table_statements(
     if found is None:
         listed = ", ".join(f"{identifier(column)} {kind}" for column, kind in columns.items())
         return [f"create table {name} ({listed})"]
-    statements = []
+    statements, wider = [], {}
     for column, kind in columns.items():
         if column not in found:
             statements.append(f"alter table {name} add column {identifier(column)} {kind}")
         elif found[column] != _spelled(kind):
-            raise ContractError(
-                f"{contract.path if contract else schema}: table {table}: column {column} is "
-                f"{kind} in the contract but {found[column]} in the lake.",
-                hint="Give the column its old type, or a new name for the new type.",
+            if not _is_wider(kind, found[column]):
+                raise ContractError(
+                    f"{contract.path if contract else schema}: table {table}: column {column} is "
+                    f"{kind} in the contract but {found[column]} in the lake, and may hold values "
+                    "that are none.",
+                    hint="Give the column its old type, or a new name for the new type; a type may "
+                    "only become wider: integer, bigint, decimal, double, varchar.",
+                )
+            wider[column] = kind
+    return statements + _widened(name, wider, found)
+
+
+def _widened(name: str, wider: dict[str, str], found: dict[str, str]) -> list[str]:
+    """Return statements that give columns of a table wider types, or fail for a value."""
+    statements = []
+    for column, kind in wider.items():
+        value, old = identifier(column), found[column]
+        if old in _WHOLE or old.startswith("decimal"):
+            message = f"{name}: {column} has values that are {_NOT_EXACT} as {kind}"
+            statements.append(
+                f"select error({literal(message)}) from {name} "
+                f"where try_cast(try_cast({value} as {kind}) as {old}) is distinct from {value}"
             )
+    if wider:
+        casts = ", ".join(
+            f"{identifier(column)}::{kind} as {identifier(column)}"
+            for column, kind in wider.items()
+        )
+        statements.append(
+            f"create or replace table {name} as select * replace ({casts}) from {name}"
+        )
     return statements
+
+
+def _is_wider(wide: str, narrow: str) -> bool:
+    """Return whether a type has room for the values of another one, or for most of them."""
+    if wide == "varchar":
+        return True
+    if narrow in _WHOLE:
+        is_more = wide in _WHOLE and _WHOLE.index(wide) > _WHOLE.index(narrow)
+        return is_more or wide == "double" or wide.startswith("decimal")
+    if narrow.startswith("decimal"):
+        (width, scale), (before, places) = _digits(wide), _digits(narrow)
+        return wide == "double" or (scale >= places and width - scale >= before - places)
+    return (wide, narrow) == ("timestamp", "date")
+
+
+def _digits(kind: str) -> tuple[int, int]:
+    """Return how many digits a decimal has, and how many of them after the point."""
+    found = re.fullmatch(r"decimal\((\d+), ?(\d+)\)", kind)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _spelled(data_type: str) -> str:

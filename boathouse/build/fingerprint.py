@@ -117,7 +117,9 @@ class Fingerprints:
         parents = {}
         for each in sorted(set((node.get("depends_on") or {}).get("nodes") or [])):
             if each in self._sources:
-                parents[each] = self._sources[each]["relation_name"]
+                source = self._sources[each]
+                types = [_typed(column) for column in source["columns"].values()]
+                parents[each] = f"{source['relation_name']} {types}"
             elif each in self._nodes:
                 parent = self._nodes[each]
                 is_whole = (

@@ -12,6 +12,7 @@
         {#- Inputs lacked rows: what the query returned is not what these keys have. -#}
         {{ return("select 1 where false") }}
     {%- endif -%}
+    {%- do refuse_other_types(target, new_rows) -%}
     {%- do leave_out_other_keys(new_rows) -%}
     {%- do tell_of_shared_keys(new_rows, found["key"]) -%}
     {%- if found["tracks"] %}
@@ -36,6 +37,44 @@
 
     insert into {{ target }} ({{ columns }})
     select {{ columns }} from {{ new_rows }}
+{% endmacro %}
+
+
+{#- Refuse rows whose values the table would bend: DuckDB makes 2 of 1.5 where a whole number
+    stands, and a day of a time. So it is when a column that is read has another type than before. -#}
+{% macro refuse_other_types(target, new_rows) %}
+    {%- set types = {} -%}
+    {%- for column in adapter.get_columns_in_relation(target) -%}
+        {%- do types.update({column.name | lower: column.data_type | upper}) -%}
+    {%- endfor -%}
+    {%- for column in adapter.get_columns_in_relation(new_rows) -%}
+        {%- set old = types.get(column.name | lower, "") -%}
+        {%- set new = column.data_type | upper -%}
+        {%- if old and old != new and bends(old, new) -%}
+            {%- do exceptions.raise_compiler_error(
+                this.identifier ~ ": " ~ column.name ~ " is " ~ new ~ " now, and was " ~ old ~ " when the "
+                ~ "table was made. Run `boathouse build --full-refresh --select " ~ model.name ~ "+`."
+            ) -%}
+        {%- endif -%}
+    {%- endfor -%}
+{% endmacro %}
+
+
+{#- Whether values of a new type may not fit one column of an old type as they are. -#}
+{% macro bends(old, new) %}
+    {%- set whole = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"] -%}
+    {%- set old_kind, new_kind = old.split("(")[0], new.split("(")[0] -%}
+    {%- if old_kind == "DECIMAL" and new_kind == "DECIMAL" -%}
+        {{ return(old.split(",")[1].strip(" )") | int < new.split(",")[1].strip(" )") | int) }}
+    {%- endif -%}
+    {{ return(
+        (new_kind in ["DECIMAL", "DOUBLE", "FLOAT"] and old_kind in whole)
+        or (new_kind in ["DOUBLE", "FLOAT"] and old_kind == "DECIMAL")
+        or (new_kind in ["DOUBLE"] and old_kind == "FLOAT")
+        or (new_kind in ["BIGINT", "HUGEINT", "DECIMAL"] and old_kind in ["DOUBLE", "FLOAT"])
+        or (new_kind == "VARCHAR" and old_kind not in ["VARCHAR", "JSON"])
+        or (new_kind.startswith("TIMESTAMP") and old_kind in ["DATE", "TIME"])
+    ) }}
 {% endmacro %}
 
 

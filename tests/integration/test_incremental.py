@@ -15,7 +15,9 @@ from support.shared import made_once
 
 from boathouse import pipeline
 from boathouse.build import prepare_manifest, run_build
+from boathouse.contracts import load_contracts
 from boathouse.errors import BoathouseError, BuildError
+from boathouse.ingest.loader import load
 from boathouse.release import release
 from boathouse.settings import Settings
 
@@ -360,6 +362,46 @@ def test_column_that_is_added_is_there_for_all_rows(shop: Settings) -> None:
     )
     pipeline.run(shop)
     assert is_right(shop)
+
+
+def test_type_that_becomes_wider_bends_no_value(shop: Settings) -> None:
+    config = "{{ config(materialized='incremental', incremental_strategy='touched', "
+    rest = "on_schema_change='ignore', contract={'enforced': false}) }}\n"
+    payments = "{{ ref('stg_shop__payments') }}"
+    shops.write_model(
+        shop,
+        "near",
+        config
+        + "unique_key='payment_id', "
+        + rest
+        + f"select payment_id, max(cents) as cents from {payments} group by 1\n",
+    )
+    shops.write_model(
+        shop,
+        "far",
+        config
+        + "unique_key='payment_id', "
+        + rest
+        + "select payment_id, cents from {{ ref('near') }}\n",
+    )
+    run_build(shop, select=["+far"]).require_green()
+    contracts = shop.project / "models/staging/shop/_shop__sources.yml"
+    text = contracts.read_text()
+    contracts.write_text(
+        text.replace(
+            "{name: cents, data_type: bigint}", "{name: cents, data_type: 'decimal(18,2)'}"
+        )
+    )
+    shops.deliver(shop, "shop_payments", "9", [(900, 0, 1.5)])
+    load(shop, load_contracts(shop.project))
+    report = run_build(shop, select=["+far"])
+    failed = {each.name: each.message for each in report.results if each.status == "error"}
+    assert list(failed) == ["far"]
+    assert "cents is DECIMAL(18,2) now, and was BIGINT" in failed["far"]
+    assert "boathouse build --full-refresh --select far+" in failed["far"]
+    run_build(shop, select=["far"], full_refresh=True).require_green()
+    new = "select cents::varchar from lake.marts.far where payment_id = 900"
+    assert houses.lake_rows(shop, new) == [("1.50",)]
 
 
 def test_parent_that_is_added_is_followed_from_then_on(shop: Settings) -> None:

@@ -767,16 +767,50 @@ def test_a_home_with_odd_characters_works(tmp_path: Path) -> None:
     assert yard.rejects()[0].text == "x,,"
 
 
-def test_a_source_whose_contract_changed_its_type_is_told(tmp_path: Path) -> None:
-    yard = Yard(tmp_path).source(columns={"id": "bigint", "amount": "decimal(18, 2)"})
-    yard.deliver("a.csv", "id,amount\n1,2.50\n")
+@pytest.mark.parametrize(
+    ("narrow", "text", "wide", "more", "values"),
+    [
+        ("integer", "7", "bigint", "5000000000", [7, 5000000000]),
+        ("bigint", "7", "decimal(38,4)", "1.2345", [Decimal(7), Decimal("1.2345")]),
+        ("decimal(9,2)", "1.50", "double", "1e300", [1.5, 1e300]),
+        ("bigint", "7", "varchar", "007", ["7", "007"]),
+        ("decimal(9,2)", "1.50", "varchar", "x", ["1.50", "x"]),
+        ("date", "2024-01-02", "varchar", "x", ["2024-01-02", "x"]),
+        ("date", "2024-01-02", "timestamp", "2024-01-02 10:00", [
+            datetime(2024, 1, 2), datetime(2024, 1, 2, 10),
+        ]),
+    ],
+)  # fmt: skip
+def test_a_type_may_become_wider_and_no_narrower(
+    tmp_path: Path, narrow: str, text: str, wide: str, more: str, values: list[Any]
+) -> None:
+    yard = Yard(tmp_path).source(columns={"it": narrow, "k": "bigint"})
+    yard.deliver("a.csv", f"it,k\n{text},1\n")
+    yard.deliver("b.csv", f"it,k\n{text},2\n")
     yard.load()
-    yard.source(columns={"id": "varchar", "amount": "decimal(18,2)"})
+    yard.deliver("b.csv", "it,k\n")
+    yard.load()
+    yard.source(columns={"it": wide, "k": "bigint"})
+    yard.deliver("c.csv", f"it,k\n{more},3\n")
+    yard.load()
+    assert yard.raw("it, k") == [(values[0], 1), (values[1], 3)]
+    assert yard.rows("select it, k from lake.replaced.things") == [(values[0], 2)]
+    yard.source(columns={"it": narrow, "k": "bigint"})
     with pytest.raises(ContractError) as caught:
         load(yard.settings, yard.contracts)
-    assert "table things: column id is varchar in the contract but bigint in the lake" in str(
-        caught.value
-    )
+    told = f"table things: column it is {narrow} in the contract but {wide} in the lake"
+    assert told in str(caught.value)
+
+
+def test_a_type_does_not_become_one_that_some_value_does_not_fit(tmp_path: Path) -> None:
+    yard = Yard(tmp_path).source(columns={"it": "bigint"})
+    yard.deliver("a.csv", f"it\n{2**53 + 1}\n")
+    yard.load()
+    yard.source(columns={"it": "double"})
+    with pytest.raises(ContractError, match="values that are not exact as double"):
+        load(yard.settings, yard.contracts)
+    yard.source(columns={"it": "bigint"}).load()
+    assert yard.raw("it") == [(2**53 + 1,)]
 
 
 def test_a_column_that_is_new_in_the_contract_is_added_to_the_table(tmp_path: Path) -> None:
