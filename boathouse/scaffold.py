@@ -8,13 +8,15 @@ sample.
 import json
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import duckdb
+import yaml
 
-from boathouse.contracts import SOURCE_NAME, Contract, Format, Landing, load_contracts
+from boathouse import contracts
+from boathouse.contracts import RESERVED, SOURCE_NAME, Contract, Format, Landing, load_contracts
 from boathouse.errors import ContractError, UsageError
 from boathouse.ingest.batch import PACKING_SUFFIXES, Batch, format_of
 from boathouse.ingest.checks import parse
@@ -57,11 +59,20 @@ class Column:
     is_required: bool
     example: str | None
     is_in_range: bool  # all times are from 2000 to now
+    header: str = ""  # what files call it, and where it stands, if its name does not say it
+    position: int = 0
 
     @property
     def staged(self) -> str:
-        """Return its name in the staging model, where no name is an SQL keyword."""
+        """Return its name in the staging model, where no name needs quotes for its first sign."""
+        if self.name[0].isdigit():
+            return f"value_{self.name}"
         return f"{self.name}_value" if self.name in _keywords() else self.name
+
+    @property
+    def needs_quotes(self) -> bool:
+        """Return whether its name has to be quoted in SQL."""
+        return self.staged != self.name or not re.fullmatch(r"[a-z_][a-z0-9_]*", self.name)
 
 
 @dataclass(frozen=True)
@@ -175,7 +186,8 @@ def look_at(settings: Settings, sample: Path) -> tuple[Landing, int, list[Column
             landing = _landing(file, settings, Path(work))
         except RefusedFileError as error:
             raise UsageError(f"{sample}: {error}.", hint="Give another sample file.") from error
-        contract = Contract("sample", "sample", sample, landing, (), None)
+        named = _named(file, landing, settings, Path(work))
+        contract = Contract("sample", "sample", sample, landing, named, None)
         batch = Batch(Lake(con), contract, settings, Path(work))
         batch.add(file, digest(file), [], is_redelivery=False)
         batch.parse()
@@ -187,7 +199,13 @@ def look_at(settings: Settings, sample: Path) -> tuple[Landing, int, list[Column
             raise UsageError(
                 f"{sample} has no record to learn from.", hint="Give a sample with records."
             )
-        columns = [_column(batch.lake, name) for name in names]
+        told = {column.name: (column.header, column.position) for column in named}
+        columns = [
+            replace(_column(batch.lake, name), header=header, position=position)
+            for name in names
+            for header, position in [told.get(name, ("", 0))]
+        ]
+        columns = [c for c in columns if c.example is not None or c.header not in RESERVED]
     is_json = landing.format[0] in ("json", "jsonl")
     update = {"files": (file_pattern(sample),), "new_columns": "rescue" if is_json else "reject"}
     return landing.model_copy(update=update), rows, columns
@@ -202,6 +220,37 @@ def _landing(file: Delivery, settings: Settings, work: Path) -> Landing:
         counts = {each: len(split_header(start, each)[0]) for each in DELIMITERS}
         delimiter = max(counts, key=lambda each: counts[each])
     return Landing(files=("*",), format=(kind,), delimiter=(delimiter,), new_columns="add")
+
+
+def _named(
+    file: Delivery, landing: Landing, settings: Settings, work: Path
+) -> tuple[contracts.Column, ...]:
+    """Return columns under names that the lake can keep, where those of the file are not.
+
+    A header that comes twice, or is missing, is known by its place.
+    """
+    kind = landing.format[0]
+    if kind in ("json", "jsonl"):
+        return tuple(contracts.Column(f"{key}_value", "varchar", (), key) for key in RESERVED)
+    if kind != "csv":
+        return ()
+    part = next(iter(unpack(file, settings, work, is_workbook=False)))
+    headers, _ = split_header(start_of(part), landing.delimiter[0])
+    names = [snake_case(header) for header in headers]
+    found: list[contracts.Column] = []
+    taken: set[str] = set()
+    for place, (header, name) in enumerate(zip(headers, names, strict=True), 1):
+        new = name or f"column_{place}"
+        new = f"{new}_value" if new in RESERVED else new
+        while new in taken or (new != name and new in names):
+            new = f"{new}_{place}"
+        taken.add(new)
+        is_doubled = names.count(name) > 1 or not name
+        if is_doubled:
+            found.append(contracts.Column(new, "varchar", (), header.strip(), place))
+        else:
+            found.append(contracts.Column(new, "varchar", (), name if new != name else ""))
+    return tuple(found)
 
 
 def _column(lake: Lake, name: str) -> Column:
@@ -247,7 +296,7 @@ def _contract(source: str, columns: list[Column], landing: Landing) -> str:
         f"      - name: {source}",
         f"        description: One row per record of the files `{landing.files[0]}`, as delivered.",
         "        config:",
-        *([f"          event_time: {event_time.name}"] if event_time else []),
+        *([f"          event_time: {_plain_yaml(event_time.name)}"] if event_time else []),
         "          loaded_at_field: _loaded_at",
         "          freshness:",
         "            # How often files come, and some grace.",
@@ -266,10 +315,11 @@ def _contract(source: str, columns: list[Column], landing: Landing) -> str:
     ]
     for column in columns:
         lines += [
-            f"          - name: {column.name}",
+            f"          - name: {_plain_yaml(column.name)}",
             f"            data_type: {column.data_type}",
-            *(["            quote: true"] if column.staged != column.name else []),
+            *(["            quote: true"] if column.needs_quotes else []),
             f"            description: {_description(column)}",
+            *_from(column),
         ]
         tests = ["              - not_null"] if column.is_required else []
         if column == event_time and column.is_in_range:
@@ -282,6 +332,20 @@ def _contract(source: str, columns: list[Column], landing: Landing) -> str:
             ]
         lines += ["            data_tests:", *tests] if tests else []
     return "\n".join(lines) + "\n"
+
+
+def _from(column: Column) -> list[str]:
+    """Return the lines that say what files call a column, if its name does not."""
+    header = json.dumps(column.header, ensure_ascii=False)
+    if column.position:
+        named = f"header: {header}, " if column.header else ""
+        return [f"            config: {{meta: {{from: {{{named}position: {column.position}}}}}}}"]
+    return [f"            config: {{meta: {{from: {header}}}}}"] if column.header else []
+
+
+def _plain_yaml(name: str) -> str:
+    """Return a name as YAML, which takes `on` for true and `1960` for a number."""
+    return name if yaml.safe_load(name) == name else json.dumps(name, ensure_ascii=False)
 
 
 def _event_time(columns: list[Column]) -> Column | None:
@@ -309,11 +373,14 @@ def _description(column: Column) -> str:
 
 
 def _model(source: str, columns: list[Column], landing: Landing) -> str:
-    listed = [f"{c.name}," for c in columns if c.staged == c.name]
-    if quoted := [c for c in columns if c.staged != c.name]:
+    listed = [f"{c.name}," for c in columns if not c.needs_quotes]
+    if quoted := [c for c in columns if c.needs_quotes]:
         # The linter does not know all of DuckDB's keywords.
-        listed += ["-- Keywords, which need their quotes."]
-        listed += [f'"{c.name}" as {c.staged},  -- noqa: RF06' for c in quoted]
+        listed += ["-- Names that need their quotes."]
+        listed += [
+            f"{identifier(c.name)}{f' as {c.staged}' if c.staged != c.name else ''},  -- noqa: RF06"
+            for c in quoted
+        ]
     listed += ["_extra,"] if landing.new_columns == "rescue" else []
     listed += [f"{name}," for name in _SYSTEM_COLUMNS]
     selected = "\n".join(f"    {line}" for line in listed).removesuffix(",")
@@ -336,7 +403,7 @@ def _model_yaml(model: str, source: str, columns: list[Column], landing: Landing
         described["_extra"] = ("json", "What else the record had, as one JSON object.")
     for name, (kind, description) in (described | _SYSTEM_COLUMNS).items():
         lines += [
-            f"      - name: {name}",
+            f"      - name: {_plain_yaml(name)}",
             f"        data_type: {kind}",
             f"        description: {description}",
         ]

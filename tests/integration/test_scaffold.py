@@ -1,5 +1,6 @@
 """A source set up from a sample file works as it is: it loads the sample, builds and lints."""
 
+import csv
 import json
 import os
 import shutil
@@ -59,6 +60,42 @@ def samples(folder: Path) -> dict[str, tuple[Path, int]]:
         "odd_shapes": (odd, 2),
         "measures": (table, 1),
     }
+
+
+HEADERS = [
+    "", "2013_pop", "On", "No", "1960", "1e3", "2024-01-01", "a,b", "Last, First", "x", "x", "X",
+    "Row ID", "rowid", "select", "größe", "_row", "say \"hi\"", "it's", "{x}", "null", "#", "a: b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_whatever_columns_are_called_staging_has_their_values(
+    settings: Settings, tmp_path: Path, delimiter: str
+) -> None:
+    path = tmp_path / "odd.csv"
+    values = [f"v{number}" for number in range(len(HEADERS))]
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([HEADERS, values])
+    made = new_source(settings, path)
+    (settings.landing / "odd").mkdir(parents=True)
+    shutil.copy(path, settings.landing / "odd")
+    report = load(settings, load_contracts(settings.project))
+    assert (report.sources["odd"].rows_loaded, report.problems) == (1, [])
+    run_build(settings).require_green()
+    with lake.connect(settings, read_only=True) as opened:
+        staged = ", ".join(f't."{column.staged}"' for column in made.columns)
+        assert opened.rows(f"select {staged} from lake.staging.stg_odd__odd as t") == [
+            tuple(values)
+        ]
+    linted = subprocess.run(
+        [sys.executable, "-m", "sqlfluff", "lint", "models/staging/odd"],
+        cwd=settings.project,
+        env={**os.environ, "BOATHOUSE_HOME": str(settings.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
 
 
 def test_sources_set_up_from_samples_load_build_and_lint(
