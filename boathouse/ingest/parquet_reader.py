@@ -1,4 +1,8 @@
-"""Parquet files as chunks of records; DuckDB reads them itself."""
+"""Parquet files as chunks of records; DuckDB reads what is known to be safe and exact.
+
+Values go on as text, as those of other formats do. Texts of whole doubles are digits, so that `5.0`
+is a whole number; everything else is the shortest text that is the same value.
+"""
 
 from pathlib import Path
 
@@ -7,11 +11,17 @@ import duckdb
 from boathouse.contracts import Contract
 from boathouse.ingest.content import Part, RefusedFileError
 from boathouse.ingest.header import header_problem
+from boathouse.ingest.parquet_pages import check_pages
+from boathouse.ingest.parquet_schema import FileColumn, file_columns, scan
+from boathouse.ingest.parquet_times import cut_times
 from boathouse.ingest.records import Chunk, Value, as_object, keep_unknown
 from boathouse.settings import Settings
-from boathouse.sql import identifier, path_literal, snake_case
+from boathouse.sql import identifier, literal, snake_case
 
-_NESTED = ("STRUCT", "MAP", "UNION")
+_ROW_NUMBER = "file_row_number"
+_INTEGERS = ("bigint", "integer", "smallint")
+_NO_JSON = r"(^|[\[:,])-?(NaN|Infinity)([\],}]|$)"
+_MOST_WHOLE = "1e17"  # above it, the digits of a whole double are not those that were written
 
 
 class ParquetReader:
@@ -42,49 +52,72 @@ class ParquetReader:
         else:
             path.symlink_to(part.content)
         try:
-            columns = self._read(path, table, file_no, first_row)
-        except duckdb.Error as error:
-            first_line = str(error).partition("\n")[0].replace(str(path), "it")
+            check_pages(self._con, path, self._settings.max_unpacked_bytes)
+            columns = file_columns(self._con, path)
+            problem = header_problem([snake_case(c.name) for c in columns], self._contract)
+            if problem:
+                raise RefusedFileError(problem)
+            cut = self._read(path, table, columns, file_no, first_row)
+        except (duckdb.Error, UnicodeDecodeError) as error:
+            first_line = str(error).partition("\n")[0].replace(f' "{path}"', "")
             raise RefusedFileError(f"it cannot be read as Parquet file: {first_line}") from error
         finally:
             path.unlink()
-        self._chunks.append(self._chunk(table, columns))
+        self._chunks.append(self._chunk(table, columns, cut))
         return int(self._con.execute(f"select count(*) from {table}").fetchall()[0][0])
 
-    def _read(self, path: Path, table: str, file_no: int, first_row: int) -> list[tuple[str, str]]:
-        scan = f"read_parquet({path_literal(path)}, file_row_number = true)"
-        columns = self._columns(scan)
-        numbered = ", ".join(f"{identifier(name)} as c{n}" for n, (name, _) in enumerate(columns))
-        self._con.execute(
-            f"create or replace temp table {table} as "
-            f"select {file_no}::int as _file_no, file_row_number + {first_row} as _row, "
-            f"{numbered} from {scan}"
-        )
-        return columns
+    def _read(
+        self, path: Path, table: str, columns: list[FileColumn], file_no: int, first_row: int
+    ) -> set[int]:
+        """Read a file into a table; return the numbers of the columns with times DuckDB cuts.
 
-    def _columns(self, scan: str) -> list[tuple[str, str]]:
-        """Return the names and types of a file's columns.
-
-        Raises:
-            RefusedFileError: they do not meet the contract.
+        Column `c0` is the first one; `m0` and `d0` are its microseconds and the digits below them
+        where there are any.
         """
-        description = self._con.execute(f"describe from {scan}").fetchall()
-        columns = [(name, kind) for name, kind, *_ in description if name != "file_row_number"]
-        problem = header_problem([snake_case(name) for name, _ in columns], self._contract)
-        if problem:
-            raise RefusedFileError(problem)
-        return columns
-
-    def _chunk(self, table: str, columns: list[tuple[str, str]]) -> Chunk:
-        names = {name: f"c{number}" for number, (name, _) in enumerate(columns)}
-        chunk = Chunk(
-            table,
-            {snake_case(name): _value(names[name], kind) for name, kind in columns},
-            original=as_object(names),
-            scratch_tables=[table],
+        selected = [f"{identifier(column.read_as)} as c{n}" for n, column in enumerate(columns)]
+        joins, cut = "", set()
+        for number, column in enumerate(columns):
+            times = cut_times(path, column) if column.is_cut else None
+            if times is None or times.num_rows == 0:
+                continue
+            name = f"{table}_times_{number}"
+            self._con.register(name, times)
+            self._con.execute(f"create or replace temp table {name}_table as from {name}")
+            self._con.unregister(name)
+            selected += [f"t{number}.micros as m{number}", f"t{number}.digits as d{number}"]
+            joins += f" left join {name}_table as t{number} on t{number}.row = _position"
+            cut.add(number)
+        is_taken = any(column.read_as.lower() == _ROW_NUMBER for column in columns)
+        numbered = (
+            f"select *, row_number() over () - 1 as _position from {scan(path)}"
+            if is_taken
+            else f"select *, {_ROW_NUMBER} as _position from "
+            + scan(path, f", {_ROW_NUMBER} = true")
         )
-        values = {snake_case(name): f"to_json({column})" for name, column in names.items()}
-        keep_unknown(chunk, self._contract, values)
+        self._con.execute(
+            f"create or replace temp table {table} as select {file_no}::int as _file_no, "
+            f"_position + {first_row} as _row, {', '.join(selected)} from ({numbered}){joins}"
+        )
+        for number in cut:
+            self._con.execute(f"drop table {table}_times_{number}_table")
+        return cut
+
+    def _chunk(self, table: str, columns: list[FileColumn], cut: set[int]) -> Chunk:
+        types = {column.name: column.data_type for column in self._contract.columns}
+        values, originals, extras = {}, {}, {}
+        for number, column in enumerate(columns):
+            name = snake_case(column.name)
+            # A new column that is not rescued is added, as text.
+            value = _value(name, f"c{number}", column, types.get(name, "varchar"))
+            if number in cut:
+                value = _cut_value(name, number, column, types.get(name, "varchar"))
+            if name not in types and self._contract.landing.new_columns == "rescue":
+                value = _finite(name, value, column)
+            values[name] = value
+            originals[column.name] = _json(f"c{number}", column, value)
+            extras[name] = originals[column.name]
+        chunk = Chunk(table, values, original=as_object(originals), scratch_tables=[table])
+        keep_unknown(chunk, self._contract, extras)
         return chunk
 
     def chunks(self) -> list[Chunk]:
@@ -92,7 +125,61 @@ class ParquetReader:
         return self._chunks
 
 
-def _value(column: str, kind: str) -> Value:
-    if kind.startswith(_NESTED) or kind.endswith("]"):
-        return Value(f"to_json({column})::varchar", f"{column} is not null")
-    return Value(f"{column}::varchar")
+def _value(name: str, sql: str, column: FileColumn, target: str) -> Value:
+    """Return a column's values as text that a column of type `target` is read from."""
+    text = f"{sql}::varchar"
+    if column.is_nested:
+        text = f"to_json({sql})::varchar"
+        problem = None
+        if "FLOAT" in column.kind or "DOUBLE" in column.kind:
+            has_none = f"regexp_matches({text}, '{_NO_JSON}')"
+            problem = f"case when {has_none} then {_reason(name, text, 'not valid JSON')} end"
+        return Value(text, f"{sql} is not null", problem=problem)
+    if column.kind in ("FLOAT", "DOUBLE") and target != "double":
+        is_whole = f"abs({sql}) < {_MOST_WHOLE} and {sql} = trunc({sql})"
+        return Value(f"case when {is_whole} then {sql}::bigint::varchar else {text} end")
+    if column.kind.startswith("DECIMAL") and target in _INTEGERS:
+        return Value(rf"regexp_replace({text}, '\.0+$', '')")
+    if column.kind == "TIMESTAMP_NS" and target in ("date", "timestamp"):
+        is_fine = f"isfinite({sql}) and epoch_ns({sql}) % 1000 <> 0"
+        return Value(text, problem=f"case when {is_fine} then {_too_fine(name, text)} end")
+    return Value(text)
+
+
+def _cut_value(name: str, number: int, column: FileColumn, target: str) -> Value:
+    """Return the same for a column of times that DuckDB has cut."""
+    shown = f"strftime(make_timestamp(m{number}), '%Y-%m-%d %H:%M:%S.%f')"
+    shown += f" || lpad(d{number}::varchar, 3, '0')"
+    if column.kind.startswith("TIME") and not column.kind.startswith("TIMESTAMP"):
+        shown = f"({shown})[12:]"
+    offset = " || '+00'" if column.kind.endswith("WITH TIME ZONE") else ""
+    exact = f"rtrim({shown}, '0'){offset}"
+    text = f"case when d{number} is null then c{number}::varchar else {exact} end"
+    if target not in ("date", "timestamp"):
+        return Value(text)
+    return Value(text, problem=f"case when d{number} > 0 then {_too_fine(name, exact)} end")
+
+
+def _finite(name: str, value: Value, column: FileColumn) -> Value:
+    """Return a value that goes into JSON, which has neither NaN nor infinity."""
+    if column.kind not in ("FLOAT", "DOUBLE"):
+        return value
+    reason = _reason(name, value.text, "not a finite number")
+    is_bad = f"not isfinite(({value.text})::double)"
+    return Value(value.text, problem=f"case when {is_bad} then {reason} end")
+
+
+def _json(sql: str, column: FileColumn, value: Value) -> str:
+    """Return SQL for a column's values as JSON: numbers, booleans and lists as such, else text."""
+    if column.kind in ("FLOAT", "DOUBLE"):
+        number = f"to_json({sql}::varchar::double)"
+        return f"case when isfinite({sql}) then {number} else to_json({sql}::varchar) end"
+    return f"to_json({value.text if column.kind.startswith('TIME') else sql})"
+
+
+def _too_fine(name: str, text: str) -> str:
+    return _reason(name, text, "finer than a microsecond")
+
+
+def _reason(name: str, text: str, wrong: str) -> str:
+    return f"{literal(f'{name} is ')} || {text} || {literal(f', {wrong}')}"
