@@ -87,6 +87,8 @@ class _Cells(Handler):
             self._attributes = attributes
             place = attributes.get("r")
             self._column = _column(place.rstrip(_DIGITS)) if place else self._column + 1
+            if self._column >= _MOST_COLUMNS:
+                raise RefusedFileError("the workbook is damaged: a row has too many cells")
             self._pieces = []
             self._formula = None
             self._has_value = False

@@ -72,7 +72,7 @@ class Workbook:
                 self._read(part, formats)
                 self.styles = formats.shows
             elif kind == "sharedStrings":
-                self._read(part, self.strings, self._most_bytes)
+                self._read(part, self.strings, most_bytes=None)
 
     def _workbook_part(self) -> str:
         found = [part for kind, part in self._relations("").values() if kind == "officeDocument"]
@@ -95,7 +95,7 @@ class Workbook:
             for name, (kind, target) in relations.found.items()
         }
 
-    def _read(self, part: str, handler: Handler, most_bytes: int = _SMALL) -> None:
+    def _read(self, part: str, handler: Handler, most_bytes: int | None = _SMALL) -> None:
         with self.open(part, most_bytes) as stream:
             read_all(stream, part, handler)
 
@@ -116,9 +116,9 @@ class Workbook:
             raise RefusedFileError(f"{part} in the workbook is packed as in no workbook")
         # zipfile gives no more than the archive declares.
         self._opened[part] = member.file_size
-        if member.file_size > (most_bytes or self._most_bytes):
+        if most_bytes is not None and member.file_size > most_bytes:
             raise RefusedFileError(
-                f"{part} in the workbook unpacks to {member.file_size:,} bytes, which is too much"
+                f"{part} in the workbook unpacks to {member.file_size:,} bytes, more than any has"
             )
         if sum(self._opened.values()) > self._most_bytes:
             raise RefusedFileError(
