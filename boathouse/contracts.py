@@ -4,8 +4,9 @@ A contract is a source table's entry in `models/staging/<domain>/_<domain>__sour
 module knows what a contract says; what is done with it is the business of `boathouse.ingest`.
 """
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -28,6 +29,9 @@ SYSTEM_COLUMNS = {
     "_loaded_at": "timestamp",
 }
 RESCUE_COLUMN = "_extra"
+INTEGERS = ("bigint", "integer", "smallint")
+MOST_COLUMNS = 1500  # of a table: SQLite as the catalogue can keep 2,000, PostgreSQL 1,600
+RESERVED = ("rowid", "row_id", "begin_snapshot", "end_snapshot")  # by DuckDB and DuckLake
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C ten times as fast
 _TYPES = re.compile(
     r"varchar|bigint|integer|smallint|double|boolean|date|timestamp|json"
@@ -47,6 +51,7 @@ class Landing(BaseModel):
     new_columns: Literal["reject", "add", "rescue"] = "reject"
     bad_rows: Literal["quarantine", "reject_file"] = "quarantine"
     redelivery: Literal["replace", "append"] = "replace"
+    same_content: Literal["load", "skip", "reject"] = "load"
 
     @field_validator("files", "format", "delimiter", mode="before")
     @classmethod
@@ -83,6 +88,39 @@ class Column:
     name: str
     data_type: str
     rules: tuple[Rule, ...]
+    header: str = ""  # what files call it; its own name unless said
+    position: int = 0  # where it stands in their header, counted from 1; wherever it is if 0
+
+    @property
+    def has_other_header(self) -> bool:
+        """Return whether files call it something else, or nothing."""
+        return bool(self.header or self.position)
+
+    @property
+    def header_words(self) -> str:
+        """Return its name and what files call it, for a message."""
+        place = f"column {self.position}" if self.position else ""
+        told = (
+            " in ".join(filter(None, [json.dumps(self.header, ensure_ascii=False), place]))
+            if self.header
+            else place
+        )
+        return f"{self.name} (from: {told})" if told else self.name
+
+    def is_called(self, header: str) -> bool:
+        """Return whether files may call it so."""
+        return (
+            self.header.strip() == header.strip()
+            or snake_case(self.header) == snake_case(header) != ""
+        )
+
+    @property
+    def scale(self) -> int | None:
+        """Return how many decimals a value has, 0 for whole numbers; None for other types."""
+        if self.data_type in INTEGERS:
+            return 0
+        found = _TYPES.fullmatch(self.data_type)
+        return int(found["scale"]) if found and found["scale"] else None
 
 
 @dataclass(frozen=True)
@@ -125,6 +163,28 @@ class Contract:
             columns[RESCUE_COLUMN] = "json"
         return columns | SYSTEM_COLUMNS
 
+    def names_of(self, headers: Sequence[str]) -> list[str]:
+        """Return the columns of a file's headers: in snake_case, or as `from` says."""
+        names = [self.name_of(header) for header in headers]
+        for column in self.file_columns:
+            if not column.position:
+                continue
+            names = [_other_than(column, name) for name in names]
+            at = column.position - 1
+            if at < len(names) and (not column.header or column.is_called(headers[at])):
+                names[at] = column.name
+        return names
+
+    def name_of(self, header: str) -> str:
+        """Return the column of one header, or of a key in JSON, wherever it stands."""
+        name = snake_case(header)
+        for column in self.file_columns:
+            if column.header and not column.position:
+                if column.is_called(header):
+                    return column.name
+                name = _other_than(column, name)
+        return name
+
     def matches(self, name: str) -> bool:
         """Return whether a file name (a path relative to the landing folder) is this source's."""
         lower = name.lower()
@@ -135,6 +195,11 @@ class Contract:
             # `**/` stands for any folders, or for none
             for spelling in {pattern.lower(), pattern.lower().replace("**/", "")}
         )
+
+
+def _other_than(column: Column, name: str) -> str:
+    """Return a name that is not that of a column which files call otherwise."""
+    return f"{name}_in_file" if name == column.name else name
 
 
 def load_contracts(project: Path) -> dict[str, Contract]:
@@ -193,6 +258,12 @@ def _contract(table: dict[str, Any], path: Path, where: str, domain: str) -> Con
     names = [column.name for column in columns]
     if not columns:
         raise ContractError(f"{place}: columns is empty.", hint=HINT)
+    if len(columns) > MOST_COLUMNS:
+        raise ContractError(
+            f"{place}: there are {len(columns):,} columns, more than the {MOST_COLUMNS:,} that a "
+            "table can have.",
+            hint="Name those that are asked for; `new_columns: rescue` keeps the others as JSON.",
+        )
     if len(set(names)) < len(names):
         twice = next(column for column in names if names.count(column) > 1)
         raise ContractError(f"{place}: column {twice} is there twice.", hint=HINT)
@@ -253,6 +324,11 @@ def _column(entry: dict[str, Any], place: str) -> Column:
     name = entry.get("name")
     if not _is_name(name) or name.startswith("_"):
         raise ContractError(f"{place}: column name {name!r} is not snake_case.", hint=HINT)
+    if name in RESERVED:
+        raise ContractError(
+            f"{place}: column name {name} is reserved by the lake.",
+            hint=f"Give it another name, and say `config: {{meta: {{from: {name}}}}}`.",
+        )
     data_type = str(entry.get("data_type", "")).lower()
     if not _is_type(data_type):
         raise ContractError(
@@ -266,4 +342,24 @@ def _column(entry: dict[str, Any], place: str) -> Column:
         raise ContractError(f"{place}: column {name}: data_tests must be a list.", hint=HINT)
     place = f"{place}: column {name}"
     rules = tuple(rule for test in tests for rule in row_rules(name, test, place))
-    return Column(name, data_type, rules)
+    return Column(name, data_type, rules, *_header(entry, place))
+
+
+def _header(entry: dict[str, Any], place: str) -> tuple[str, int]:
+    """Return what files call a column and where it stands, as its `from` says."""
+    config = mapping(entry.get("config"), f"{place}: config")
+    meta = mapping(entry.get("meta"), f"{place}: meta")
+    meta = {**meta, **mapping(config.get("meta"), f"{place}: config.meta")}
+    given = meta.get("from")
+    if isinstance(given, dict) and set(given) <= {"header", "position"}:
+        header, position = given.get("header", ""), given.get("position", 0)
+    else:
+        is_position = type(given) is int
+        header, position = ("", given) if is_position else (given or "", 0)
+    if not isinstance(header, str) or type(position) is not int or position < 0:
+        raise ContractError(
+            f"{place}: config.meta.from must be a header, the number of a column, counted from 1, "
+            "or both as `{header: …, position: …}`.",
+            hint=HINT,
+        )
+    return header, position

@@ -24,6 +24,18 @@ class BoathouseError(Exception):
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
 
+class UnexpectedError(BoathouseError):
+    """Something that nobody has foreseen: a defect of Boathouse, or of what it stands on."""
+
+    is_transient = True
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"Unexpected: {type(error).__name__}: {error}",
+            hint="What was loaded stays loaded. Run it again; please report it if it stays.",
+        )
+
+
 class UsageError(BoathouseError):
     """A command was called with arguments that cannot be served."""
 

@@ -163,10 +163,16 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, duckdb.Error) and any(sign in str(error).lower() for sign in _PASSING)
 
 
+def is_full_disk(error: BaseException) -> bool:
+    """Return whether an error says that there was no space left."""
+    text = str(error).partition("\n")[0].lower()
+    return isinstance(error, duckdb.Error) and any(sign in text for sign in _NO_SPACE)
+
+
 def _tell_of_full_disk(error: duckdb.Error, settings: Settings) -> None:
     """Raise LakeError if there was no space left."""
     text = str(error).partition("\n")[0]
-    if any(sign in text.lower() for sign in _NO_SPACE):
+    if is_full_disk(error):
         raise LakeError(
             f"There is no space left in {settings.home_folder}, or it cannot be written to: {text}",
             hint="Make room (old files in archive/ and releases/ are the first to look at) and run "

@@ -5,7 +5,6 @@ which the loader would accept all of its values: so the contract that is written
 sample.
 """
 
-import csv
 import json
 import re
 import tempfile
@@ -21,7 +20,7 @@ from boathouse.ingest.batch import PACKING_SUFFIXES, Batch, format_of
 from boathouse.ingest.checks import parse
 from boathouse.ingest.content import RefusedFileError, digest, unpack
 from boathouse.ingest.deliveries import Delivery
-from boathouse.ingest.header import first_line
+from boathouse.ingest.header import split_header, start_of
 from boathouse.lake import Lake
 from boathouse.settings import Settings
 from boathouse.sql import identifier, snake_case
@@ -199,8 +198,8 @@ def _landing(file: Delivery, settings: Settings, work: Path) -> Landing:
     delimiter = ","
     if kind == "csv":
         part = next(iter(unpack(file, settings, work, is_workbook=False)))
-        header = first_line(part).decode("utf-8", "replace")
-        counts = {d: len(next(csv.reader([header], delimiter=d), [])) for d in DELIMITERS}
+        start = start_of(part)
+        counts = {each: len(split_header(start, each)[0]) for each in DELIMITERS}
         delimiter = max(counts, key=lambda each: counts[each])
     return Landing(files=("*",), format=(kind,), delimiter=(delimiter,), new_columns="add")
 

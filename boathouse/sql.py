@@ -13,8 +13,9 @@ def identifier(name: str) -> str:
 
 
 def literal(value: str) -> str:
-    """Return `value` as a SQL string literal."""
-    return "'" + value.replace("'", "''") + "'"
+    """Return `value` as a SQL string literal, or as what comes to it: none can hold NUL."""
+    text = "'" + value.replace("'", "''") + "'"
+    return "(" + text.replace("\0", "' || chr(0) || '") + ")" if "\0" in text else text
 
 
 def constant(value: object) -> str:

@@ -7,7 +7,7 @@ from boathouse import lock, pipeline
 from boathouse.alerts import Alarm
 from boathouse.build import Manifest, prepare_manifest, project_hash
 from boathouse.contracts import load_contracts
-from boathouse.errors import BoathouseError
+from boathouse.errors import BoathouseError, UnexpectedError
 from boathouse.ingest import deliveries
 from boathouse.release import files
 from boathouse.settings import Settings
@@ -26,7 +26,7 @@ def watch(
     In between it gives readers a clean copy of the release when a client has spoilt theirs.
     Returns when `stop` is set. A run that fails is told through `on_error` and tried again
     when the next files arrive; what it loaded stays loaded. Each distinct failure is also sent
-    as an alert, once until a run has gone well again.
+    as an alert, once until a run has gone well again. Nothing but a signal ends it.
     """
     alarm = Alarm(settings)
     manifest: Manifest | None = None
@@ -47,8 +47,9 @@ def watch(
             elif files.spoilt_for_readers(settings) is not None:
                 with lock.writer(settings, "boathouse watch"):
                     files.mend_readers(settings)
-        except BoathouseError as error:
-            on_error(error)
-            for unsent in alarm.tell(error, title="Boathouse: a run failed"):
+        except Exception as error:
+            told = error if isinstance(error, BoathouseError) else UnexpectedError(error)
+            on_error(told)
+            for unsent in alarm.tell(told, title="Boathouse: a run failed"):
                 on_error(unsent)
         stop.wait(interval)

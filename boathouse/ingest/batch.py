@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from boathouse import catalog
-from boathouse.contracts import Column, Contract, Format
+from boathouse.contracts import MOST_COLUMNS, RESERVED, Column, Contract, Format
 from boathouse.ingest import ledger
 from boathouse.ingest.checks import filename_select
 from boathouse.ingest.content import Part, RefusedFileError, unpack
@@ -78,11 +78,9 @@ class Batch:
         self, file: Delivery, sha256: str, seen: list[ledger.Entry], *, is_redelivery: bool
     ) -> None:
         """Read one file; what cannot be read becomes a rejected or unfinished outcome."""
-        before = next((e for e in seen if e.status in ("loaded", "replaced")), None)
+        before = next((e for e in seen if e.status == "loaded"), None)
         if before is not None:
             reason = f"the same file was loaded as load {before.load_id}"
-            if before.status == "replaced":
-                reason += " and has been replaced by a later delivery since"
             self.outcomes.append(Outcome(file, sha256, "duplicate", reason))
             return
         file_no = len(self.read)
@@ -114,11 +112,13 @@ class Batch:
         if not is_unchanged(outcome.file):
             outcome.status = "unfinished"
         elif refusal:
-            self._refuse(file_no, refusal)
+            self.set_aside(file_no, refusal)
 
-    def _refuse(self, file_no: int, reason: str) -> None:
+    def set_aside(self, file_no: int, reason: str, status: str = "rejected") -> None:
+        """Load nothing of a file, whatever was read of it."""
         outcome = self.read[file_no]
-        outcome.status, outcome.reason = "rejected", reason
+        outcome.rows_read = outcome.rows_loaded = outcome.rows_rejected = 0
+        outcome.status, outcome.reason = status, reason
         last = next((e for e in reversed(self._seen[file_no]) if e.status == "rejected"), None)
         if last is not None and last.reason == reason:
             outcome.is_known_verdict, outcome.load_id = True, last.load_id
@@ -163,6 +163,7 @@ class Batch:
 
         Raises:
             ContractError: a rule of the contract cannot be run.
+            RefusedFileError: the files have more columns than a table can have.
         """
         if not self.loaded:
             return
@@ -183,8 +184,14 @@ class Batch:
             names = dict.fromkeys(catalog.raw_columns(self.lake, self.contract))
             names |= {name: None for chunk in chunks for name in chunk.values}
             known = {column.name for column in self.contract.columns}
+            known |= set(RESERVED)
             added = [n for n in names if n and not n.startswith("_") and n not in known]
             columns += [Column(name, "varchar", ()) for name in added]
+            if len(columns) > MOST_COLUMNS:
+                raise RefusedFileError(
+                    f"with it, the table would have {len(columns):,} columns, more than the "
+                    f"{MOST_COLUMNS:,} that it can have (new_columns: add)"
+                )
         return columns
 
     def _read_again(self, file_nos: set[int]) -> list[Chunk]:
@@ -228,8 +235,7 @@ class Batch:
                 outcome.reason = _summary(outcome, reasons[file_no])
                 if self.contract.landing.bad_rows == "reject_file":
                     reason = f"it has bad rows (bad_rows: reject_file): {outcome.reason}"
-                    outcome.rows_read = outcome.rows_loaded = outcome.rows_rejected = 0
-                    self._refuse(file_no, reason)
+                    self.set_aside(file_no, reason)
 
     def _first_reasons(self) -> dict[int, list[tuple[int, list[str]]]]:
         """Return the first rejected rows of every file with their reasons, by file number."""

@@ -6,11 +6,11 @@ zone that is dropped) is a breach, not a value. Empty text is no value.
 
 from collections.abc import Mapping
 
-from boathouse.contracts import RESCUE_COLUMN, Column
+from boathouse.contracts import INTEGERS, RESCUE_COLUMN, Column
+from boathouse.ingest.json_text import is_json
 from boathouse.ingest.records import Chunk, Value
 from boathouse.sql import identifier, literal
 
-_INTEGERS = ("bigint", "integer", "smallint")
 _NAMES = {
     "bigint": "a whole number",
     "integer": "a whole number",
@@ -81,12 +81,12 @@ def typed_select(columns: list[Column], chunk: Chunk, *, has_rescue: bool) -> st
 
 def parse(text: str, data_type: str) -> str:
     """Return SQL that gives a text's value in a type, or null when it is not one exactly."""
-    if data_type in _INTEGERS:
+    if data_type in INTEGERS:
         value = f"try_cast({text} as {data_type})"
-        # The first branch is the usual one and cheap; `5.0` is a whole number too.
+        # The first branch is the usual one and cheap. `1.000` is a thousand in half of Europe.
         return (
             f"case when {value}::varchar = {text} then {value} "
-            rf"when regexp_full_match(trim({text}), '[+-]?\d+(\.0+)?') "
+            rf"when regexp_full_match(trim({text}), '[+-]?\d+') "
             f"then try_cast(trim({text}) as {data_type}) end"
         )
     match data_type:
@@ -111,7 +111,7 @@ def parse(text: str, data_type: str) -> str:
                 f"then try_cast({text} as timestamptz)::timestamp end"
             )
         case "json":
-            return f"case when json_valid({text}) then {text}::json end"
+            return f"case when {is_json(text)} then {text}::json end"
     scale = int(data_type.rpartition(",")[2].strip(" )"))
     exact = rf"[+-]?\d*(\.\d{{0,{scale}}}0*)?" if scale else r"[+-]?\d+(\.0*)?"
     return (

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from boathouse.contracts import Contract
 from boathouse.ingest.content import Part, RefusedFileError
-from boathouse.ingest.header import Header, first_line, read_header
+from boathouse.ingest.header import Header, read_header, start_of
 from boathouse.ingest.records import (
     BROKEN_QUOTES,
     Blob,
@@ -57,17 +57,23 @@ class CsvReader:
             RefusedFileError: the header does not meet the contract, or the text is no CSV.
         """
         shape = examine(part)
-        line = first_line(part)
-        if line not in self._headers:
-            self._headers[line] = read_header(line, self._contract)
-        header = self._headers[line]
+        header = self._header(part)
         if plain and self._is_plain(part, shape, header):
             return self._add_plain(file_no, part, first_row, header)
         return self._tokenise(file_no, part, first_row, header)
 
+    def _header(self, part: Part) -> Header:
+        start = start_of(part)
+        line = re.split(rb"[\r\n]", start, maxsplit=1)[0]
+        if b'"' in line:  # and may go on
+            return read_header(start, self._contract)
+        if line not in self._headers:
+            self._headers[line] = read_header(start, self._contract)
+        return self._headers[line]
+
     def _is_plain(self, part: Part, shape: Shape, header: Header) -> bool:
         """Return whether every record stands on a line of its own, and DuckDB can split it."""
-        if shape.longest_line > self._settings.max_record_bytes:
+        if shape.longest_line > self._settings.max_record_bytes or header.lines > 1:
             return False
         return all(
             b'"' not in lines or has_quoted_fields_only(lines, header.delimiter)
@@ -130,9 +136,9 @@ class CsvReader:
         """Yield each record's fields, original text, and what is wrong with it if anything."""
         with _open_text(part) as lines:
             recorder = _Recorder(lines)
-            records = csv.reader(recorder, delimiter=header.delimiter, strict=True)
-            next(records)
+            next(csv.reader(recorder, delimiter=header.delimiter))
             recorder.take()
+            records = csv.reader(recorder, delimiter=header.delimiter, strict=True)
             while True:
                 problem = ""
                 fields: list[str] = []

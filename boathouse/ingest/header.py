@@ -1,13 +1,13 @@
 """The header of a file: its columns, and whether they meet the contract."""
 
 import csv
+import io
 from collections import Counter
 from dataclasses import dataclass
 
-from boathouse.contracts import Contract
+from boathouse.contracts import RESERVED, Contract
 from boathouse.ingest.content import Part, RefusedFileError
 from boathouse.ingest.text import without_mark
-from boathouse.sql import snake_case
 
 HEADER_LIMIT = 1 << 20
 MOST_NAMES = 50  # of a header, in a message
@@ -20,44 +20,63 @@ class Header:
 
     delimiter: str
     columns: tuple[str, ...]
+    lines: int  # over which it goes
 
 
-def first_line(part: Part) -> bytes:
-    """Return a text's first line without its end.
+def start_of(part: Part) -> bytes:
+    """Return the start of a text, up to the length that a header may have.
 
     Raises:
-        RefusedFileError: it is too long to be a header.
+        RefusedFileError: its first line is too long to be a header.
     """
     start = without_mark(next(part.pieces(), b"")[:HEADER_LIMIT])
-    line, newline, _ = start.replace(b"\r", b"\n").partition(b"\n")
-    if not newline and len(start) == HEADER_LIMIT:
+    if len(start) == HEADER_LIMIT and not {*b"\r\n"} & {*start}:
         raise RefusedFileError(f"the first line is longer than {HEADER_LIMIT:,} bytes: no header")
-    return line
+    return start
 
 
-def read_header(line: bytes, contract: Contract) -> Header:
+def read_header(start: bytes, contract: Contract) -> Header:
     """Return the header under the delimiter with which it meets the contract.
 
     Raises:
         RefusedFileError: under no delimiter does it; says what is missing, new or doubled.
     """
-    csv.field_size_limit(1 << 31)
-    text = line.decode("utf-8", "replace")
     problems: dict[str, tuple[int, str]] = {}
     for delimiter in contract.landing.delimiter:
-        names = [snake_case(name) for name in next(csv.reader([text], delimiter=delimiter), [])]
+        fields, lines = split_header(start, delimiter)
+        if not lines:
+            problems[delimiter] = (0, "a quoted name in the header is never closed")
+            continue
+        names = contract.names_of(fields)
         problem = header_problem(names, contract)
         if not problem:
-            return Header(delimiter, tuple(names))
+            return Header(delimiter, tuple(names), lines)
         problems[delimiter] = (len(names), problem)
     # The delimiter that splits the line into most fields is the one that was meant.
     raise RefusedFileError(max(problems.values())[1])
 
 
+def split_header(start: bytes, delimiter: str) -> tuple[list[str], int]:
+    """Return the first record of a text and the lines it goes over; 0 if it does not end.
+
+    What follows a closing quote belongs to the name, white space in most cases.
+    """
+    csv.field_size_limit(1 << 31)
+    text = start.decode("utf-8", "replace")
+    for strict in (True, False):
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+        try:
+            return next(reader, []), max(reader.line_num, 1)
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                break
+    return [], 0
+
+
 def header_problem(names: list[str], contract: Contract) -> str:
     """Return why a list of column names does not meet the contract, or nothing."""
     expected = [column.name for column in contract.file_columns]
-    missing = [name for name in expected if name not in names]
+    missing = [c.header_words for c in contract.file_columns if c.name not in names]
     doubled = [name for name, times in Counter(names).items() if times > 1 and name]
     new = [name for name in names if name not in expected]
     if not any(names):
@@ -75,9 +94,12 @@ def header_problem(names: list[str], contract: Contract) -> str:
         return (
             f"the header has {_some(new)}, which the contract does not know (new_columns: reject)"
         )
-    reserved = [name for name in new if name.startswith("_")]
-    if reserved:
-        return f"the header has {_some(reserved)}; names with a leading _ are reserved"
+    reserved = [name for name in new if name in RESERVED]
+    if reserved and contract.landing.new_columns == "add":
+        return (
+            f"the header has {_some(reserved)}, which cannot be the name of a column in the lake; "
+            "name it in the contract, with `from:`"
+        )
     return ""
 
 

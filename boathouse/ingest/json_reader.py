@@ -13,15 +13,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from json.scanner import make_scanner
 from pathlib import Path
 
 import duckdb
 
-from boathouse.contracts import Contract
+from boathouse.contracts import RESERVED, Contract
 from boathouse.ingest.content import Part, RefusedFileError
+from boathouse.ingest.json_text import as_digits, as_written, is_json, prepare, without_marks
 from boathouse.ingest.records import (
     Blob,
     BlobWriter,
@@ -35,7 +36,7 @@ from boathouse.ingest.records import (
 from boathouse.ingest.text import Shape, examine, without_mark
 from boathouse.lake import Lake
 from boathouse.settings import Settings
-from boathouse.sql import identifier, literal, literal_list, path_literal, snake_case
+from boathouse.sql import identifier, literal, literal_list, path_literal
 
 LONGEST_TO_PATCH = 50_000  # bytes
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
@@ -43,9 +44,11 @@ _SEPARATOR = re.compile(r"[ \t\n\r]*([,\]])[ \t\n\r]*")  # of an array, or its e
 _BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
 # The record if it is a JSON object, else null; the JSON functions fail on text that is no JSON.
 _OBJECT = (
-    "case when json_valid(doc) then case when json_type(doc) = 'OBJECT' then doc end end as object"
+    f"case when {is_json('doc')} then case when json_type(doc) = 'OBJECT' then doc end end "
+    "as object"
 )
 _NOT_AN_OBJECT = "the record is no valid JSON object"
+_LENIENT = "the record has NaN, Infinity or a comma too many, and so is no valid JSON"
 _NOTHING = "there is nothing but white space in it"
 
 
@@ -68,6 +71,9 @@ class JsonReader:
         self._flat_blobs = BlobWriter(work, "json-flat", settings.batch_bytes)
         self._keys: Counter[Path] = Counter()  # in each flat blob
         self._documents: list[tuple[int, int, str]] = []  # records of several lines
+        self._scales = {
+            column.name: column.scale for column in contract.columns if column.scale is not None
+        }
         self.malformed: list[Malformed] = []
 
     def add(self, file_no: int, part: Part, first_row: int, *, is_lines: bool) -> int:
@@ -111,14 +117,15 @@ class JsonReader:
             if len(text) > self._settings.max_record_bytes:
                 self._set_aside(file_no, row, text)
             else:
-                self._documents.append((file_no, row, text))
+                prepared, _ = prepare(text.encode(), is_flat=False)
+                self._documents.append((file_no, row, prepared.decode()))
 
     def _add_lines(self, file_no: int, part: Part, first_row: int, shape: Shape) -> int:
         rows = 0
         for piece in line_pieces(part):
             lines = piece
             # A blank last line without an end is blank all the same.
-            if shape.has_blank_line or shape.has_lone_return or lines[-2:-1].isspace():
+            if shape.has_blank_line or shape.has_lone_return or lines[-2:].isspace():
                 lines = _BLANK_LINES.sub(b"\n", b"\n" + lines)[1:]
             rows += self._add_records(file_no, first_row + rows, lines)
         if rows == 0:
@@ -144,7 +151,9 @@ class JsonReader:
     def _add_run(self, file_no: int, first_row: int, lines: bytes) -> int:
         """Put lines into the blob that fits them and return how many they are."""
         count = lines.count(b"\n")
-        if count and _are_flat(lines, count):
+        is_flat = count > 0 and _are_flat(lines, count)
+        lines, may_be_lenient = prepare(lines, is_flat=is_flat)
+        if is_flat and not may_be_lenient:
             self._flat_blobs.add(file_no, first_row, lines, count)
             self._keys[self._flat_blobs.blobs[-1].path] += lines.count(b'":')
         else:
@@ -186,8 +195,8 @@ class JsonReader:
             )
         except (duckdb.ProgrammingError, duckdb.DataError):
             return None
-        values = {name: Value(identifier(key)) for name, key in keys.items()}
-        counts = ", ".join(_count_of_values(value.text) for value in values.values())
+        values = {name: Value(self._text(name, identifier(key))) for name, key in keys.items()}
+        counts = ", ".join(f"count({identifier(key)})" for key in keys.values())
         rows, *found = self._lake.rows(f"select count(*), {counts} from {table}")[0]
         if rows != blob.lines or sum(found) != self._keys[blob.path]:
             self._con.execute(f"drop table {table}")
@@ -220,7 +229,7 @@ class JsonReader:
         ).fetchall()
         fields: dict[str, _Field] = {}
         for key, is_doubled in found:
-            entry = fields.setdefault(snake_case(key), _Field())
+            entry = fields.setdefault(self._contract.name_of(key), _Field())
             entry.keys.append(key)
             entry.may_be_twice |= is_doubled or len(entry.keys) > 1
         columns = {column.name for column in self._contract.file_columns}
@@ -236,20 +245,33 @@ class JsonReader:
         chunk = Chunk(
             f"(select {place}doc, object, {texts} as texts from {table})",
             {
-                name: entry.document() if name in json_columns else entry.value(places)
+                name: entry.document() if name in json_columns else self._value(name, entry, places)
                 for name, entry in read.items()
             },
             blob=blob,
-            original="doc",
-            not_a_record=f"case when object is null then {literal(_NOT_AN_OBJECT)} end",
+            original=without_marks("doc"),
+            not_a_record=(
+                "case when object is null then "
+                f"case when json_valid(doc) and not {is_json('doc')} then {literal(_LENIENT)} "
+                f"else {literal(_NOT_AN_OBJECT)} end end"
+            ),
             scratch_tables=[table],
         )
         problems = [problem for item in others.items() if (problem := self._problem(*item))]
         if problems:
             chunk.others = f"nullif(concat_ws('; ', {', '.join(problems)}), '')"
         if others and is_rescue:
-            chunk.extra = _without(keys, others)
+            chunk.extra = without_marks(_without(keys, others))
         return chunk
+
+    def _value(self, name: str, entry: "_Field", places: dict[str, int]) -> Value:
+        value = entry.value(places)
+        return replace(value, text=self._text(name, value.text))
+
+    def _text(self, name: str, text: str) -> str:
+        """Return SQL for a column's text, numbers in it as its type reads them."""
+        scale = self._scales.get(name)
+        return as_written(text) if scale is None else as_digits(text, scale)
 
     def _problem(self, name: str, entry: "_Field") -> str:
         """Return SQL for what is wrong with a field that is no column of the contract, if any."""
@@ -260,7 +282,7 @@ class JsonReader:
             reason = "it has a field without a name"
         elif mode == "reject":
             reason = f"{name} is not in the contract (new_columns: reject)"
-        elif mode == "add" and (name.startswith("_") or name in from_name):
+        elif mode == "add" and (name.startswith("_") or name in {*from_name, *RESERVED}):
             reason = f"{name} cannot become a column: the name is taken"
         elif mode == "rescue" and entry.may_be_twice:
             breach, reason = entry.is_twice(), f"{name} is given more than once"
@@ -294,7 +316,8 @@ class _Field:
 
     def document(self) -> Value:
         """Return the value for a column that holds JSON."""
-        return Value(f"nullif({self.json()}::varchar, 'null')", None, self._twice())
+        text = without_marks(f"{self.json()}::varchar")
+        return Value(f"nullif({text}, 'null')", None, self._twice())
 
     def value(self, places: dict[str, int]) -> Value:
         """Return the value as text; `places` says where in `texts` each key's value is."""
@@ -354,19 +377,12 @@ def _expected_keys(blob: Path, contract: Contract) -> dict[str, str]:
     with blob.open("rb") as file:
         first = file.readline()
     is_object = first.lstrip().startswith(b"{") and _is_json(first)
-    spelled = {snake_case(key): key for key in json.loads(first)} if is_object else {}
+    spelled = {contract.name_of(key): key for key in json.loads(first)} if is_object else {}
     return {
-        column.name: spelled.get(column.name, column.name)
+        column.name: spelled.get(column.name, column.header or column.name)
         for column in contract.file_columns
         if column.data_type != "json"
     }
-
-
-def _count_of_values(text: str) -> str:
-    """Return SQL for how many values are there, but for numbers that may be written differently."""
-    may_be = f"strlen({text}) < 25 and (contains({text}, 'e+') or contains({text}, 'e-'))"
-    is_number = f"regexp_matches({text}, 'e[+-]\\d+$')"
-    return f"count({text}) filter (case when {may_be} then not {is_number} else true end)"
 
 
 def _is_document(part: Part, *, is_lines: bool) -> bool:

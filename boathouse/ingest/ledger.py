@@ -4,7 +4,7 @@ A file is known by its source, name and content hash. The ledger's rows are writ
 transaction as the rows they speak of.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,17 +55,24 @@ def entries(lake: Lake, source: str, names: Iterable[str]) -> dict[str, list[Ent
     return found
 
 
-def same_content_elsewhere(lake: Lake, source: str, hashes: Iterable[str]) -> dict[str, str]:
-    """Return, for hashes that were loaded under some name, the first such name."""
+def same_content_elsewhere(
+    lake: Lake, source: str, hashes: Iterable[str], without: Collection[str]
+) -> dict[str, str]:
+    """Return, for hashes of files whose rows are there, the name that was loaded first.
+
+    Names in `without` do not count: what they are loaded with is about to be replaced.
+    """
     lake.put("wanted_hashes", {"file_sha256": "varchar"}, [(sha256,) for sha256 in hashes])
+    lake.put("replaced_names", {"file_name": "varchar"}, [(name,) for name in without])
     rows = lake.rows(
         f"""
         select file_sha256, min_by(file_name, load_id)
         from lake.meta.loads
         where
             source = {literal(source)}
-            and status in ('loaded', 'replaced')
+            and status = 'loaded'
             and file_sha256 in (select file_sha256 from wanted_hashes)
+            and file_name not in (select file_name from replaced_names)
         group by file_sha256
         """
     )

@@ -5,20 +5,23 @@ visible together; only then do the originals move, and the next run finishes mov
 cut short, because the ledger says where each file belongs.
 """
 
+import errno
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from boathouse import catalog, lake, lock
 from boathouse.checkpoints import reached
 from boathouse.contracts import Contract
-from boathouse.errors import UsageError
+from boathouse.errors import BoathouseError, ContractError, UsageError
 from boathouse.ingest import deliveries, ledger
 from boathouse.ingest.batch import Batch
-from boathouse.ingest.content import UnfinishedFileError, digest
+from boathouse.ingest.content import RefusedFileError, UnfinishedFileError, digest
 from boathouse.ingest.deliveries import Delivery, is_unchanged
 from boathouse.ingest.disposal import archive, reject
 from boathouse.ingest.report import LoadReport, Outcome
@@ -27,6 +30,15 @@ from boathouse.lake import Lake
 from boathouse.settings import Settings
 
 Progress = Callable[[int, int], None]  # files done, files in all
+_MACHINE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+)
 
 
 def load(
@@ -62,21 +74,99 @@ def load(
     started = time.monotonic()
     report = LoadReport()
     deliveries.make_folders(settings, contracts)
-    with lock.writer(settings, command), lake.connect(settings) as opened:
-        catalog.ensure(opened, dict(contracts))
+    with lock.writer(settings, command):
         waiting = deliveries.find(settings, contracts, sources)
         report.left_alone = list(waiting.unfinished)
         report.unknown = list(waiting.unknown)
-        done = 0
-        for name, files in waiting.by_source.items():
-            wanted = [file for file in files if only is None or only(file)]
-            for batch in batches(wanted, settings):
-                load_batch(opened, contracts[name], batch, settings, report, again=again)
-                done += len(batch)
-                if on_progress:
-                    on_progress(done, waiting.count)
+        to_do = _ToDo(
+            batch
+            for files in waiting.by_source.values()
+            for batch in batches([f for f in files if only is None or only(f)], settings)
+        )
+        is_first = True
+        while is_first or to_do:
+            is_first = False
+            with to_do.without_what_fails(), lake.connect(settings) as opened:
+                catalog.ensure(opened, dict(contracts))
+                for batch in to_do:
+                    contract = contracts[batch[0].source]
+                    load_batch(opened, contract, batch, settings, report, again=again)
+                    if on_progress:
+                        on_progress(waiting.count - to_do.files_left, waiting.count)
+    if to_do.contract_error:
+        raise to_do.contract_error
     report.seconds = time.monotonic() - started
     return report
+
+
+class _ToDo:
+    """The batches that wait. Whatever goes wrong with one, the others are loaded.
+
+    A batch that fails is cut in halves, until the file is found that it fails for: that file is
+    set aside if it fails again, alone and on a new engine.
+    """
+
+    def __init__(self, batches: Iterable[list[Delivery]]) -> None:
+        self._waiting = deque(batches)
+        self._at_work: list[Delivery] = []
+        self._suspect: Delivery | None = None
+        self.contract_error: ContractError | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def files_left(self) -> int:
+        return len(self._at_work) + sum(map(len, self._waiting))
+
+    def __iter__(self) -> Iterator[list[Delivery]]:
+        while self._waiting:
+            self._at_work = self._waiting.popleft()
+            yield self._at_work
+            self._at_work = []
+
+    @contextmanager
+    def without_what_fails(self) -> Iterator[None]:
+        """End a `with` block at a batch that fails, and see to it that it does not fail again.
+
+        Raises:
+            BoathouseError, OSError, duckdb.Error: it is not for the files of the batch.
+        """
+        try:
+            yield
+        except ContractError as error:  # of one source
+            self.contract_error = self.contract_error or error
+            source = self._at_work[0].source if self._at_work else ""
+            if not source:
+                raise
+            self._waiting = deque(batch for batch in self._waiting if batch[0].source != source)
+        except BoathouseError:
+            raise
+        except Exception as error:
+            is_set_aside = len(self._at_work) == 1 and self._at_work[0].refusal
+            if not self._at_work or is_set_aside or _is_of_this_machine(error):
+                raise
+            self._waiting.extendleft(reversed(list(self._mended(error))))
+        self._at_work = []
+
+    def _mended(self, error: Exception) -> Iterator[list[Delivery]]:
+        files = self._at_work
+        if len(files) > 1:
+            yield files[: len(files) // 2]
+            yield files[len(files) // 2 :]
+        elif files[0] != self._suspect and not isinstance(error, RefusedFileError):
+            self._suspect = files[0]
+            yield files
+        else:
+            reason = str(error).partition("\n")[0]
+            if not isinstance(error, RefusedFileError):
+                reason = f"unexpected: {type(error).__name__}: {reason}"
+            yield [replace(files[0], refusal=reason)]
+
+
+def _is_of_this_machine(error: Exception) -> bool:
+    """Return whether an error says that the machine, not the file, is in a bad state."""
+    return lake.is_full_disk(error) or (isinstance(error, OSError) and error.errno in _MACHINE)
 
 
 def batches(files: list[Delivery], settings: Settings) -> Iterator[list[Delivery]]:
@@ -125,6 +215,8 @@ def load_batch(
     """Load files of one source in one transaction, move them, and add them to the report."""
     with work_folder(settings) as work:
         batch = Batch(opened, contract, settings, work)
+        left_alone: list[str] = []
+        recovered: list[Outcome] = []
         known = ledger.entries(opened, contract.source, (file.name for file in files))
         for file in files:
             before = known.get(file.name, [])
@@ -132,19 +224,22 @@ def load_batch(
                 sha256 = digest(file)
             except UnfinishedFileError as error:
                 note = f" ({error})" if str(error) else ""
-                report.left_alone.append(f"{file.source}/{file.name}{note}")
+                left_alone.append(f"{file.source}/{file.name}{note}")
                 continue
             seen = [entry for entry in before if entry.sha256 == sha256]
             cut_short = _unfinished_move(seen, file, settings)
             if cut_short is not None:
-                outcome = Outcome(file, sha256, cut_short.status, load_id=cut_short.load_id)
-                _archive(outcome, settings, contract)
-                report.add_recovered(contract.source)
+                load_id = cut_short.load_id
+                recovered.append(Outcome(file, sha256, cut_short.status, load_id=load_id))
             else:
                 batch.add(file, sha256, [] if again else seen, is_redelivery=bool(before))
         reached("load:read")
         commit(batch)
         reached("load:committed")
+        for outcome in recovered:
+            _archive(outcome, settings, contract)
+            report.add_recovered(contract.source)
+        report.left_alone += left_alone
         report.left_alone += [f"{file.source}/{file.name}" for file in batch.unfinished]
         for outcome in batch.outcomes:
             if not is_unchanged(outcome.file):
@@ -166,9 +261,12 @@ def _archive(outcome: Outcome, settings: Settings, contract: Contract) -> None:
 def _unfinished_move(
     seen: list[ledger.Entry], file: Delivery, settings: Settings
 ) -> ledger.Entry | None:
-    """Return the ledger entry whose original never reached the archive, if there is one."""
+    """Return the ledger entry whose original never reached the archive, if there is one.
+
+    Of a file that was replaced since, this is another delivery.
+    """
     for entry in seen:
-        if entry.status != "rejected" and not entry.is_replay:
+        if entry.status not in ("rejected", "replaced") and not entry.is_replay:
             path = ledger.archive_path(settings, file.source, entry.load_id, file.name)
             if not path.exists():
                 return entry

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import duckdb
 
-from boathouse.contracts import Contract
+from boathouse.contracts import INTEGERS, Contract
 from boathouse.ingest.content import Part, RefusedFileError
 from boathouse.ingest.header import header_problem
+from boathouse.ingest.json_text import is_json
 from boathouse.ingest.parquet_pages import check_pages
 from boathouse.ingest.parquet_schema import FileColumn, file_columns, scan
 from boathouse.ingest.parquet_times import cut_times
 from boathouse.ingest.records import Chunk, Value, as_object, keep_unknown
+from boathouse.lake import is_full_disk
 from boathouse.settings import Settings
-from boathouse.sql import identifier, literal, snake_case
+from boathouse.sql import identifier, literal
 
 _ROW_NUMBER = "file_row_number"
-_INTEGERS = ("bigint", "integer", "smallint")
-_NO_JSON = r"(^|[\[:,])-?(NaN|Infinity)([\],}]|$)"
 _MOST_WHOLE = "1e17"  # above it, the digits of a whole double are not those that were written
 
 
@@ -54,16 +54,19 @@ class ParquetReader:
         try:
             check_pages(self._con, path, self._settings.max_unpacked_bytes)
             columns = file_columns(self._con, path)
-            problem = header_problem([snake_case(c.name) for c in columns], self._contract)
+            names = self._contract.names_of([column.name for column in columns])
+            problem = header_problem(names, self._contract)
             if problem:
                 raise RefusedFileError(problem)
             cut = self._read(path, table, columns, file_no, first_row)
         except (duckdb.Error, UnicodeDecodeError) as error:
+            if is_full_disk(error):
+                raise
             first_line = str(error).partition("\n")[0].replace(f' "{path}"', "")
             raise RefusedFileError(f"it cannot be read as Parquet file: {first_line}") from error
         finally:
             path.unlink()
-        self._chunks.append(self._chunk(table, columns, cut))
+        self._chunks.append(self._chunk(table, names, columns, cut))
         return int(self._con.execute(f"select count(*) from {table}").fetchall()[0][0])
 
     def _read(
@@ -102,20 +105,21 @@ class ParquetReader:
             self._con.execute(f"drop table {table}_times_{number}_table")
         return cut
 
-    def _chunk(self, table: str, columns: list[FileColumn], cut: set[int]) -> Chunk:
+    def _chunk(
+        self, table: str, names: list[str], columns: list[FileColumn], cut: set[int]
+    ) -> Chunk:
         types = {column.name: column.data_type for column in self._contract.columns}
-        values, originals, extras = {}, {}, {}
-        for number, column in enumerate(columns):
-            name = snake_case(column.name)
+        values, originals, extras = {}, [], {}
+        for number, (name, column) in enumerate(zip(names, columns, strict=True)):
             # A new column that is not rescued is added, as text.
             value = _value(name, f"c{number}", column, types.get(name, "varchar"))
             if number in cut:
                 value = _cut_value(name, number, column, types.get(name, "varchar"))
             if name not in types and self._contract.landing.new_columns == "rescue":
-                value = _finite(name, value, column)
+                value = _for_json(name, value, column)
             values[name] = value
-            originals[column.name] = _json(f"c{number}", column, value)
-            extras[name] = originals[column.name]
+            extras[name] = _json(f"c{number}", column, value)
+            originals.append((column.name, extras[name]))
         chunk = Chunk(table, values, original=as_object(originals), scratch_tables=[table])
         keep_unknown(chunk, self._contract, extras)
         return chunk
@@ -129,16 +133,11 @@ def _value(name: str, sql: str, column: FileColumn, target: str) -> Value:
     """Return a column's values as text that a column of type `target` is read from."""
     text = f"{sql}::varchar"
     if column.is_nested:
-        text = f"to_json({sql})::varchar"
-        problem = None
-        if "FLOAT" in column.kind or "DOUBLE" in column.kind:
-            has_none = f"regexp_matches({text}, '{_NO_JSON}')"
-            problem = f"case when {has_none} then {_reason(name, text, 'not valid JSON')} end"
-        return Value(text, f"{sql} is not null", problem=problem)
+        return Value(f"to_json({sql})::varchar", f"{sql} is not null")
     if column.kind in ("FLOAT", "DOUBLE") and target != "double":
         is_whole = f"abs({sql}) < {_MOST_WHOLE} and {sql} = trunc({sql})"
         return Value(f"case when {is_whole} then {sql}::bigint::varchar else {text} end")
-    if column.kind.startswith("DECIMAL") and target in _INTEGERS:
+    if column.kind.startswith("DECIMAL") and target in INTEGERS:
         return Value(rf"regexp_replace({text}, '\.0+$', '')")
     if column.kind == "TIMESTAMP_NS" and target in ("date", "timestamp"):
         is_fine = f"isfinite({sql}) and epoch_ns({sql}) % 1000 <> 0"
@@ -160,13 +159,16 @@ def _cut_value(name: str, number: int, column: FileColumn, target: str) -> Value
     return Value(text, problem=f"case when d{number} > 0 then {_too_fine(name, exact)} end")
 
 
-def _finite(name: str, value: Value, column: FileColumn) -> Value:
+def _for_json(name: str, value: Value, column: FileColumn) -> Value:
     """Return a value that goes into JSON, which has neither NaN nor infinity."""
-    if column.kind not in ("FLOAT", "DOUBLE"):
+    if column.is_nested:
+        is_good, wrong = is_json(value.text), "not valid JSON"
+    elif column.kind in ("FLOAT", "DOUBLE"):
+        is_good, wrong = f"isfinite(({value.text})::double)", "not a finite number"
+    else:
         return value
-    reason = _reason(name, value.text, "not a finite number")
-    is_bad = f"not isfinite(({value.text})::double)"
-    return Value(value.text, problem=f"case when {is_bad} then {reason} end")
+    problem = f"case when not {is_good} then {_reason(name, value.text, wrong)} end"
+    return Value(value.text, value.is_nested, problem=problem)
 
 
 def _json(sql: str, column: FileColumn, value: Value) -> str:

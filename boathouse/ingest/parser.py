@@ -12,6 +12,7 @@ import duckdb
 from boathouse.contracts import Column, Contract
 from boathouse.errors import ContractError
 from boathouse.ingest.checks import typed_select
+from boathouse.ingest.json_text import without_marks
 from boathouse.ingest.records import (
     BROKEN_QUOTES,
     Blob,
@@ -142,7 +143,7 @@ class Parser:
             f"""
             update {parsed} set _text = originals.text
             from (
-                select bad.id, lines.text
+                select bad.id, {without_marks("lines.text")} as text
                 from (
                     select text, row_number() over () - 1 as line
                     from read_csv({path_literal(blob.path)}, auto_detect = false,

@@ -5,7 +5,7 @@ one large file in place of a thousand small ones.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -172,9 +172,9 @@ def rescued(values: dict[str, str]) -> str:
     return f"case when len({present}) > 0 then to_json(map_from_entries({present})) end"
 
 
-def as_object(columns: dict[str, str]) -> str:
-    """Return SQL for the text of a JSON object of columns by their names in the file."""
-    entries = ", ".join(f"{literal(name)}, {column}" for name, column in columns.items())
+def as_object(columns: Iterable[tuple[str, str]]) -> str:
+    """Return SQL for the text of a JSON object of columns, each by its name in the file."""
+    entries = ", ".join(f"{literal(name)}, {column}" for name, column in columns)
     return f"json_object({entries})::varchar"
 
 

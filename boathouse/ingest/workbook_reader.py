@@ -20,7 +20,7 @@ from boathouse.ingest.records import (
 from boathouse.ingest.workbook.cells import Merged, Row, SheetReader, column_name
 from boathouse.ingest.workbook.package import Sheet, Workbook, open_workbook
 from boathouse.settings import MIB, Settings
-from boathouse.sql import path_literal, snake_case
+from boathouse.sql import path_literal
 
 _ROWS_A_GROUP = 50_000
 _SIZE_OF_A_GROUP = 16 * MIB  # characters and cells; of rows that are long
@@ -101,18 +101,18 @@ class WorkbookReader:
         return next(rows, None) is not None
 
     def _chunk(self, path: Path, header: "_Header") -> Chunk:
-        names = [snake_case(name) for name in header.names]
-        columns = {name: f"c{n}" for n, name in enumerate(header.names)}
+        columns = [f"c{number}" for number in range(len(header.names))]
+        texts = as_object(zip(header.texts, columns, strict=True))
         chunk = Chunk(
             f"read_parquet({path_literal(path)})",
             {
-                name: Value(f"c{number}", problem=f"problems[{number + 1}]")
-                for number, name in enumerate(names)
+                name: Value(column, problem=f"problems[{number}]")
+                for number, (name, column) in enumerate(zip(header.names, columns, strict=True), 1)
             },
-            original=f"coalesce(original, {as_object(columns)})",
+            original=f"coalesce(original, {texts})",
             not_a_record="not_a_record",
         )
-        keep_unknown(chunk, self._contract, {snake_case(n): c for n, c in columns.items()})
+        keep_unknown(chunk, self._contract, dict(zip(header.names, columns, strict=True)))
         return chunk
 
     def chunks(self) -> list[Chunk]:
@@ -122,8 +122,9 @@ class WorkbookReader:
 
 @dataclass(frozen=True)
 class _Header:
-    """The header's names; the first one stands in column `first`, counted from 0."""
+    """The header's texts and the columns they are; the first stands in column `first`, from 0."""
 
+    texts: list[str]
     names: list[str]
     first: int
     row: int
@@ -132,18 +133,23 @@ class _Header:
 def _header(row: Row, contract: Contract) -> _Header:
     """Return the header that a row is.
 
+    It begins with its first cell that is not empty; where the contract counts columns, with the
+    sheet's first column, and it is as long as the contract counts.
+
     Raises:
         RefusedFileError: it does not meet the contract.
     """
-    first, last = min(row.cells), max(row.cells)
     problems = [cell.problem for cell in row.cells.values() if cell.problem]
     if problems:
         raise RefusedFileError(f"a name in the header is {problems[0]}")
-    names = [row.cells[n].text if n in row.cells else "" for n in range(first, last + 1)]
-    problem = header_problem([snake_case(name) for name in names], contract)
+    counted = max((column.position for column in contract.file_columns), default=0)
+    first, last = (0 if counted else min(row.cells)), max(*row.cells, counted - 1)
+    texts = [row.cells[n].text if n in row.cells else "" for n in range(first, last + 1)]
+    names = contract.names_of(texts)
+    problem = header_problem(names, contract)
     if problem:
         raise RefusedFileError(problem)
-    return _Header(names, first, row.number)
+    return _Header(texts, names, first, row.number)
 
 
 class _Records:
@@ -197,7 +203,7 @@ class _Records:
             texts[place] = cell.text
             if cell.problem:
                 problems = problems or [None] * width
-                problems[place] = f"{snake_case(self._header.names[place])} is {cell.problem}"
+                problems[place] = f"{self._header.names[place]} is {cell.problem}"
         wrong = self._wrong(row, last + 1)
         text = _original(row) if wrong else None
         row_number = self._next_row + self.count

@@ -10,7 +10,6 @@ from boathouse.contracts import SYSTEM_COLUMNS
 from boathouse.ingest import ledger
 from boathouse.ingest.batch import Batch
 from boathouse.ingest.records import shortened_sql
-from boathouse.ingest.report import Outcome
 from boathouse.sql import constant, identifier, literal
 
 
@@ -22,11 +21,11 @@ def commit(batch: Batch) -> None:
         LakeError: another process kept the catalogue busy.
     """
     batch.parse()
+    _judge_same_content(batch)
     new = [outcome for outcome in batch.outcomes if not outcome.is_known_verdict]
     loaded = batch.loaded
     if not new and not loaded:
         return
-    _flag_same_content(batch, list(loaded.values()))
     put_files(batch)
     _put_malformed(batch)
     taken_back = _put_taken_back(batch)
@@ -60,22 +59,40 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def _flag_same_content(batch: Batch, loaded: list[Outcome]) -> None:
+def _judge_same_content(batch: Batch) -> None:
+    """Do with files that are the same as others, byte for byte, what the contract says."""
+    loaded = batch.loaded
+    hashes = [outcome.sha256 for outcome in loaded.values()]
     others = ledger.same_content_elsewhere(
-        batch.lake, batch.contract.source, [outcome.sha256 for outcome in loaded]
+        batch.lake, batch.contract.source, hashes, without=_delivered_anew(batch)
     )
-    for outcome in loaded:
+    policy = batch.contract.landing.same_content
+    for file_no, outcome in loaded.items():
         other = others.setdefault(outcome.sha256, outcome.file.name)
-        if other != outcome.file.name:
-            note = f"same content as {other}"
+        if other == outcome.file.name:
+            continue
+        note = f"same content as {other}"
+        if policy == "load":
             outcome.reason = f"{note}; {outcome.reason}" if outcome.reason else note
+        else:
+            status = "duplicate" if policy == "skip" else "rejected"
+            batch.set_aside(file_no, f"{note} (same_content: {policy})", status)
+
+
+def _delivered_anew(batch: Batch) -> set[str]:
+    """Return the names whose earlier rows give way to what was delivered now."""
+    if batch.contract.landing.redelivery == "append":
+        return set()
+    return batch.redelivered & {
+        outcome.file.name
+        for outcome in batch.read.values()
+        if outcome.status in ("loaded", "duplicate")
+    }
 
 
 def _put_taken_back(batch: Batch) -> bool:
     """Put the names of files that are delivered anew into a table; return if there are any."""
-    if batch.contract.landing.redelivery == "append":
-        return False
-    names = [o.file.name for o in batch.loaded.values() if o.file.name in batch.redelivered]
+    names = _delivered_anew(batch)
     batch.lake.put("taken_back", {"name": "varchar"}, [(name,) for name in names])
     return bool(names)
 

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -621,12 +622,80 @@ def test_a_corrected_file_replaces_the_rows_of_the_one_before(tmp_path: Path) ->
     assert yard.rows("select id, name, _replaced_by from lake.replaced.things order by id") == [
         (1, "old", 2), (2, "old", 2)
     ]  # fmt: skip
-    yard.deliver("a.csv", "id,name,amount\n1,old,1\n2,old,1\nx,old,1\n")
+
+
+def test_the_last_delivery_of_a_name_wins_whatever_came_before(tmp_path: Path) -> None:
+    yard = Yard(tmp_path).source()
+    for name, status in (
+        ("A", "loaded"),
+        ("B", "loaded"),
+        ("A", "loaded"),
+        ("A", "duplicate"),
+        ("B", "loaded"),
+        ("C", "loaded"),
+        ("A", "loaded"),
+    ):
+        yard.deliver("a.csv", f"id,name,amount\n1,{name},1\n")
+        os.utime(yard.path("a.csv"), (1, ord(name)))  # renamed back, it has the time it had
+        yard.load()
+        assert yard.raw("name") == [(name,)]
+        assert yard.ledger()[-1][1] == status
+    assert [row[1] for row in yard.ledger()].count("loaded") == 1
+
+
+def test_a_delivery_that_comes_back_is_loaded_when_the_original_is_no_longer_in_the_archive(
+    tmp_path: Path,
+) -> None:
+    yard = Yard(tmp_path).source()
+    for name in ("A", "B"):
+        yard.deliver("a.csv", f"id,name,amount\n1,{name},1\n")
+        yard.load()
+    original = yard.settings.archive / SOURCE / "1" / "a.csv"
+    elsewhere = original.rename(tmp_path / "a.csv")
+    yard.deliver("a.csv", "id,name,amount\n1,A,1\n")
+    load(yard.settings, yard.contracts)
+    elsewhere.rename(original)
+    assert yard.raw("name, _load_id") == [("A", 3)]
+
+
+@pytest.mark.parametrize(("policy", "status"), [("skip", "duplicate"), ("reject", "rejected")])
+def test_a_copy_under_another_name_is_not_loaded_when_the_contract_says_so(
+    tmp_path: Path, policy: str, status: str
+) -> None:
+    yard = Yard(tmp_path).source(same_content=policy)
+    yard.deliver("a.csv", as_csv() + b"x,,\n")
     yard.load()
-    assert yard.raw("name") == [("kept",), ("new",)], "what was replaced does not come back"
-    assert yard.reason("a.csv") == (
-        "the same file was loaded as load 1 and has been replaced by a later delivery since"
-    )
+    for name in ("b.csv", "c.csv"):
+        yard.deliver(name, as_csv() + b"x,,\n")
+    yard.deliver("d.csv", b"id,name,amount\n9,,\n")
+    yard.deliver("e.csv", b"id,name,amount\n9,,\n")
+    yard.load()
+    assert [row[:3] for row in sorted(yard.ledger())] == [
+        ("a.csv", "loaded", 3),
+        ("b.csv", status, 0),
+        ("c.csv", status, 0),
+        ("d.csv", "loaded", 1),
+        ("e.csv", status, 0),
+    ]
+    assert yard.reason("b.csv") == f"same content as a.csv (same_content: {policy})"
+    assert yard.reason("e.csv") == f"same content as d.csv (same_content: {policy})"
+
+
+def test_a_copy_is_loaded_when_what_it_copies_is_replaced(tmp_path: Path) -> None:
+    yard = Yard(tmp_path).source(same_content="skip")
+    one, two = (f"id,name,amount\n{n},x,1\n" for n in (1, 2))
+    yard.deliver("a.csv", one)
+    yard.load()
+    yard.deliver("a.csv", two)
+    yard.deliver("b.csv", one)
+    yard.load()
+    assert yard.raw("_file, id") == [("a.csv", 2), ("b.csv", 1)]
+    yard.deliver("b.csv", two)
+    yard.load()
+    assert yard.raw("_file, id") == [("a.csv", 2)], "of which b.csv is a copy now"
+    yard.deliver("b.csv", one)
+    yard.load()
+    assert yard.raw("_file, id") == [("a.csv", 2), ("b.csv", 1)]
 
 
 def test_a_corrected_file_that_is_refused_replaces_nothing(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ JSONL_FAULTS = {
         rows=[1000, 5],
         rejects={
             2: ("id is 99999999999999999999, not a whole number", '{"id": 99999999999999999999}'),
-            3: ("id is NaN, not a whole number", '{"id": NaN}'),
+            3: ("the record has NaN, Infinity or a comma too many", '{"id": NaN}'),
             4: ("id is true, not a whole number", '{"id": true}'),
             5: ("id is x, not a whole number", '{"id": "x"}'),
             6: ("at is 2023-02-30T10:00:00, not a time that exists",
@@ -310,7 +310,7 @@ JSON_FAULTS = {
         rows=[3],
         rejects={
             1: ("id is x, not a whole number", '{\n    "id": "x"\n  }'),
-            2: ("id is NaN, not a whole number", '{"id": NaN}'),
+            2: ("the record has NaN, Infinity or a comma too many", '{"id": NaN}'),
         },
     ),
     "deep.json": Fault(

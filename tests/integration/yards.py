@@ -62,13 +62,20 @@ class Yard:
         columns: Mapping[str, Any] | None = None,
         **landing: Any,
     ) -> "Yard":
-        """Write a contract: a column is its type (`!` for not null) or a list of type and tests."""
+        """Write a contract: a column is its type (`!` for not null) or a list of type and tests.
+
+        A type may be followed by ` from ` and what `from` says.
+        """
         listed = []
         for column, given in (columns or COLUMNS).items():
             kind, *tests = given if isinstance(given, list) else [given]
+            kind, _, header = kind.partition(" from ")
             if kind.endswith("!"):
                 kind, tests = kind[:-1], ["not_null", *tests]
-            listed.append({"name": column, "data_type": kind, "data_tests": tests})
+            entry = {"name": column, "data_type": kind, "data_tests": tests}
+            if header:
+                entry["config"] = {"meta": {"from": yaml.safe_load(header)}}
+            listed.append(entry)
         landing = {"files": "*", "format": "csv", **landing}
         table = {"name": name, "config": {"meta": {"landing": landing}}, "columns": listed}
         path = self.settings.project / "models" / "staging" / name / f"_{name}__sources.yml"

@@ -22,15 +22,18 @@ _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
 
 def loaded(
     content: bytes,
-    columns: Mapping[str, str],
+    columns: Mapping[str, str | Column],
     work: Path,
     kind: Literal["xlsx", "parquet"] = "xlsx",
     new_columns: str = "reject",
     **settings: Any,
 ) -> "Loaded":
-    """Return what a file gives under a contract with these columns."""
+    """Return what a file gives under a contract with these columns: their types, or all of them."""
     landing = Landing(files=("*",), format=(kind,), new_columns=new_columns)
-    listed = tuple(Column(name, data_type, ()) for name, data_type in columns.items())
+    listed = tuple(
+        given if isinstance(given, Column) else Column(name, given, ())
+        for name, given in columns.items()
+    )
     contract = Contract("things", "tests", work, landing, listed, None)
     with duckdb.connect() as con:
         con.execute("set timezone = 'UTC'")

@@ -11,7 +11,7 @@ from support.servers import Mailbox, Webhook, mail_server, webhook
 
 from boathouse.alerts import ATTEMPTS, Alarm, Alert, Sent, alert_for, not_sent, send
 from boathouse.build.report import BuildReport, NodeResult
-from boathouse.errors import BoathouseError, BuildError, ContractError
+from boathouse.errors import BoathouseError, BuildError, ContractError, UnexpectedError
 from boathouse.settings import Settings
 from boathouse.watch import watch
 
@@ -209,3 +209,21 @@ def test_watch_tells_of_a_failure_once_not_at_every_look(hook: Webhook, tmp_path
     assert [type(error) for error in errors] == [ContractError] * 3
     (posted,) = hook.posted
     assert "things" in posted["what"]
+
+
+def test_watch_outlives_what_nobody_has_foreseen(hook: Webhook, tmp_path: Path) -> None:
+    (tmp_path / "project/models/things/_things__sources.yml").mkdir(parents=True)  # no file
+    for name in ("dbt_project.yml", "profiles.yml"):
+        (tmp_path / "project" / name).touch()
+    settings = settings_for(hook, project=tmp_path / "project", home=tmp_path / "data")
+    stop, errors = threading.Event(), list[BoathouseError]()
+
+    def on_error(error: BoathouseError) -> None:
+        errors.append(error)
+        if len(errors) == 3:
+            stop.set()
+
+    watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
+    assert [type(error) for error in errors] == [UnexpectedError] * 3
+    (posted,) = hook.posted
+    assert posted["what"].startswith("Unexpected: IsADirectoryError")

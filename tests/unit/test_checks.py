@@ -55,8 +55,8 @@ WHOLE = [
     ("+5", 5),
     ("007", 7),
     (" 18 ", 18),
-    ("5.0", 5),
-    ("-5.000", -5),
+    ("5.0", REJECTED),
+    ("1.000", REJECTED),
     ("1.5", REJECTED),
     ("1e3", REJECTED),
     ("5.", REJECTED),
@@ -91,10 +91,6 @@ def test_whole_numbers_end_where_their_type_ends(
     assert typed(con, data_type, str(most)) == most
     assert typed(con, data_type, str(least - 1)) is REJECTED
     assert typed(con, data_type, str(most + 1)) is REJECTED
-
-
-def test_a_large_whole_number_written_with_a_point_is_not_rounded(con: Any) -> None:
-    assert typed(con, "bigint", "9007199254740993.0") == 9007199254740993
 
 
 @pytest.mark.parametrize(
@@ -336,7 +332,7 @@ def test_a_rule_with_where_holds_only_there(con: Any) -> None:
 @pytest.mark.parametrize(
     ("data_type", "values", "good", "bad"),
     [
-        ("bigint", [1, 2], "2.0", "3"),
+        ("bigint", [1, 2], "02", "3"),
         ("double", [1, 2], "2", "2.5"),
         ("boolean", [True], "yes", "no"),
         ("date", ["2023-07-21"], "2023/7/21", "2023-07-22"),

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.tables import Loaded, loaded
 
+from boathouse.contracts import Column
 from boathouse.ingest.content import RefusedFileError
 from boathouse.ingest.loader import work_folder
 from boathouse.settings import Settings
@@ -28,7 +29,7 @@ Read = Callable[..., Loaded]
 def read(tmp_path: Path) -> Read:
     """Return a function that reads a Parquet file under a contract with the columns given."""
 
-    def read_file(content: bytes, columns: dict[str, str], **rest: Any) -> Loaded:
+    def read_file(content: bytes, columns: Any, **rest: Any) -> Loaded:
         return loaded(content, columns, tmp_path, "parquet", **rest)
 
     return read_file
@@ -46,7 +47,7 @@ def one(read: Read, value: Any, kind: pa.DataType, data_type: str, **options: An
     return found.reasons[1] if found.reasons else found.rows[0][0]
 
 
-def refusal(read: Read, content: bytes, columns: dict[str, str], **rest: Any) -> str:
+def refusal(read: Read, content: bytes, columns: Any, **rest: Any) -> str:
     with pytest.raises(RefusedFileError) as caught:
         read(content, columns, **rest)
     return str(caught.value)
@@ -208,6 +209,11 @@ def test_a_row_number_is_the_place_in_the_file_whatever_columns_are_called(read:
     content = parquet({"file_row_number": [7, 8], "id": ["a", None]})
     found = read(content, {"file_row_number": "bigint", "id": "bigint"})
     assert (found.rows, list(found.reasons)) == ([(8, None)], [1])
+
+
+def test_a_column_may_be_told_by_its_header(read: Read) -> None:
+    columns = {"number": Column("number", "bigint", (), header="Nr."), "id": "bigint"}
+    assert read(parquet({"id": [2], "Nr.": [1.0]}), columns).rows == [(1, 2)]
 
 
 def test_columns_of_one_name_are_refused(read: Read) -> None:

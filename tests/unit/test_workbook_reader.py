@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.tables import MAIN, Loaded, cell, loaded, sheet, text, under, workbook
 
+from boathouse.contracts import Column
 from boathouse.ingest.content import RefusedFileError
 from boathouse.ingest.workbook.numbers import Shows, number_text, shows
 from boathouse.ingest.workbook.strings import unescape
@@ -28,7 +29,7 @@ Read = Callable[..., Loaded]
 def read(tmp_path: Path) -> Read:
     """Return a function that reads a workbook under a contract with the columns given."""
 
-    def read_workbook(content: bytes, columns: dict[str, str] | None = None, **rest: Any) -> Loaded:
+    def read_workbook(content: bytes, columns: Any = None, **rest: Any) -> Loaded:
         return loaded(content, columns or {"id": "bigint", "name": "varchar"}, tmp_path, **rest)
 
     return read_workbook
@@ -147,6 +148,19 @@ def test_blank_rows_are_no_records(read: Read) -> None:
 def test_a_header_must_meet_the_contract(read: Read, names: list[str], reason: str) -> None:
     content = workbook(sheet([text(name) for name in names], [cell(1), text("a")]))
     assert refusal(read, content).startswith(reason)
+
+
+def test_a_column_may_be_told_by_its_header_or_its_place(read: Read) -> None:
+    columns = {
+        "number": Column("number", "bigint", (), position=1),
+        "label": Column("label", "varchar", (), header="Label (DE)"),
+        "note": Column("note", "varchar", (), position=3),
+    }
+    rows = [[cell(1), text("a"), text("b")], [cell("#N/A", "e")]]
+    found = read(workbook(sheet([cell(), text("Label (DE)")], *rows)), columns)
+    assert found.rows == [(1, "a", "b")]
+    assert found.reasons == {2: ["number is #N/A, an error in the workbook"]}
+    assert found.texts[2] == '{"":"#N/A","Label (DE)":null,"":null}'
 
 
 def test_numbers_and_dates_are_names_as_they_are_shown(read: Read) -> None:
