@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     max_unpacked_bytes: int = Field(
         default=50 * 1024 * MIB, gt=0, description="Most that one compressed file may unpack to."
     )
+    max_workbook_bytes: int = Field(
+        default=1024 * MIB, gt=0, description="Most that one Excel workbook may unpack to."
+    )
     rebuild: Literal["auto", "refuse"] = Field(
         default="auto",
         description="What becomes of an incremental model whose code has changed: auto makes it "

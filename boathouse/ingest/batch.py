@@ -49,7 +49,7 @@ class Batch:
         self._work = work
         self._csv = CsvReader(contract, settings, work)
         self._json = JsonReader(opened, contract, settings, work)
-        self._tables = TableReader(opened.con, contract, work)
+        self._tables = TableReader(opened.con, contract, settings, work)
         self._parser = Parser(opened, contract)
         self.read: dict[int, Outcome] = {}
         self.outcomes: list[Outcome] = []

@@ -36,13 +36,16 @@ def typed_select(columns: list[Column], chunk: Chunk, *, has_rescue: bool) -> st
     when asked for, `_reasons`, `_text`. Names of our own start with `_`, as no column's may.
     """
     place = "" if chunk.blob is not None else "_file_no, _row, "
-    texts, typed, breaches, reasons = [], [], [], []
+    texts, typed, breaches, reasons, problems = [], [], [], [], []
     for number, column in enumerate(columns):
         value = chunk.values.get(column.name, Value("null::varchar"))
         text = f"_t{number}"
         texts.append(f"nullif({value.text}, '') as {text}")
         texts.append(f"{value.is_nested or 'false'} as _n{number}")
         texts.append(f"{value.is_twice or 'false'} as _d{number}")
+        if value.problem:
+            texts.append(f"{value.problem} as _p{number}")
+            problems.append(f"_p{number}")
         typed.append(f"{parse(text, column.data_type)} as {identifier(column.name)}")
         for breach, reason in _breaches(column, number, value):
             breaches.append(breach)
@@ -54,7 +57,7 @@ def typed_select(columns: list[Column], chunk: Chunk, *, has_rescue: bool) -> st
     listed = ", ".join(reasons)
     rescue = f"{chunk.extra or 'null'}::json as {RESCUE_COLUMN}, " if has_rescue else ""
     names = "".join(f"{identifier(column.name)}, " for column in columns)
-    inner = [f"_t{n}, _n{n}, _d{n}" for n in range(len(columns))] + typed
+    inner = [f"_t{n}, _n{n}, _d{n}" for n in range(len(columns))] + problems + typed
     rescued = f"{RESCUE_COLUMN}, " if has_rescue else ""
     return f"""
         select {place}{names}{rescued}
@@ -149,6 +152,10 @@ def _breaches(column: Column, number: int, value: Value) -> list[tuple[str, str]
         is_text = column.data_type == "varchar"
         readable = "" if is_text else f" and ({text} is null or {name} is not null)"
         pairs.append((f"({rule.breach}{readable})", reason))
+    if value.problem:
+        problem = f"_p{number}"
+        pairs = [(f"({problem} is null and {breach})", reason) for breach, reason in pairs]
+        pairs.append((f"({problem} is not null)", problem))
     return pairs
 
 

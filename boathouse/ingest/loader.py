@@ -7,6 +7,7 @@ cut short, because the ledger says where each file belongs.
 
 import errno
 import shutil
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -188,12 +189,16 @@ def batches(files: list[Delivery], settings: Settings) -> Iterator[list[Delivery
 
 @contextmanager
 def work_folder(settings: Settings) -> Iterator[Path]:
-    """Make an empty folder for a batch and remove it afterwards, with whatever a kill left."""
+    """Make an empty folder for a batch and remove it afterwards, with whatever a kill left.
+
+    No two have the same name: DuckDB caches files, and takes one that is written anew within a
+    second, at the same size, for the one it has read.
+    """
     folder = settings.work / "load"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        yield folder
+        yield Path(tempfile.mkdtemp(dir=folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,10 +5,11 @@ one large file in place of a thousand small ones.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from boathouse.contracts import Contract
 from boathouse.ingest.content import Part
 from boathouse.ingest.text import without_mark
 from boathouse.settings import MIB, Settings
@@ -62,6 +63,7 @@ class Value:
     text: str
     is_nested: str | None = None  # true when the value is an object or an array
     is_twice: str | None = None  # true when the record gives the column more than once
+    problem: str | None = None  # the reason why it is no value, whatever the text; or null
 
 
 @dataclass
@@ -168,6 +170,27 @@ def rescued(values: dict[str, str]) -> str:
     entries = ", ".join(f"({literal(name)}, {value})" for name, value in values.items())
     present = f"list_filter([{entries}], lambda entry: entry[2] is not null)"
     return f"case when len({present}) > 0 then to_json(map_from_entries({present})) end"
+
+
+def as_object(columns: Iterable[tuple[str, str]]) -> str:
+    """Return SQL for the text of a JSON object of columns, each by its name in the file."""
+    entries = ", ".join(f"{literal(name)}, {column}" for name, column in columns)
+    return f"json_object({entries})::varchar"
+
+
+def keep_unknown(chunk: Chunk, contract: Contract, values: dict[str, str]) -> None:
+    """Put those of a chunk's columns that the contract does not know into the rescue column.
+
+    `values` has SQL for the JSON of every column. Nothing is done without a rescue column.
+    """
+    known = {column.name for column in contract.file_columns}
+    new = {name: value for name, value in values.items() if name not in known}
+    if contract.landing.new_columns != "rescue" or not new:
+        return
+    chunk.extra = rescued(new)
+    problems = [problem for name in new if (problem := chunk.values[name].problem)]
+    if problems:
+        chunk.others = f"nullif(concat_ws('; ', {', '.join(problems)}), '')"
 
 
 def shortened(text: str) -> str:

@@ -1,0 +1,187 @@
+"""Parquet files as chunks of records; DuckDB reads what is known to be safe and exact.
+
+Values go on as text, as those of other formats do. Texts of whole doubles are digits, so that `5.0`
+is a whole number; everything else is the shortest text that is the same value.
+"""
+
+from pathlib import Path
+
+import duckdb
+
+from boathouse.contracts import INTEGERS, Contract
+from boathouse.ingest.content import Part, RefusedFileError
+from boathouse.ingest.header import header_problem
+from boathouse.ingest.json_text import is_json
+from boathouse.ingest.parquet_pages import check_pages
+from boathouse.ingest.parquet_schema import FileColumn, file_columns, scan
+from boathouse.ingest.parquet_times import cut_times
+from boathouse.ingest.records import Chunk, Value, as_object, keep_unknown
+from boathouse.lake import is_full_disk
+from boathouse.settings import Settings
+from boathouse.sql import identifier, literal
+
+_ROW_NUMBER = "file_row_number"
+_MOST_WHOLE = "1e17"  # above it, the digits of a whole double are not those that were written
+
+
+class ParquetReader:
+    """Collects the Parquet files of a batch; `chunks` then says how to read them."""
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, contract: Contract, settings: Settings, work: Path
+    ) -> None:
+        self._con = con
+        self._contract = contract
+        self._settings = settings
+        self._work = work
+        self._added = 0
+        self._chunks: list[Chunk] = []
+
+    def add(self, file_no: int, part: Part, first_row: int) -> int:
+        """Take in a Parquet file and return how many records it has.
+
+        Raises:
+            RefusedFileError: it cannot be read, or its columns do not meet the contract.
+        """
+        # A name of our own: DuckDB would take `*` or `[` in the file's name for a pattern.
+        path = self._work / f"table-{self._added}.parquet"
+        table = f"table_records_{self._added}"
+        self._added += 1
+        if isinstance(part.content, bytes):
+            path.write_bytes(part.content)
+        else:
+            path.symlink_to(part.content)
+        try:
+            check_pages(self._con, path, self._settings.max_unpacked_bytes)
+            columns = file_columns(self._con, path)
+            names = self._contract.names_of([column.name for column in columns])
+            problem = header_problem(names, self._contract)
+            if problem:
+                raise RefusedFileError(problem)
+            cut = self._read(path, table, columns, file_no, first_row)
+        except (duckdb.Error, UnicodeDecodeError) as error:
+            if is_full_disk(error):
+                raise
+            first_line = str(error).partition("\n")[0].replace(f' "{path}"', "")
+            raise RefusedFileError(f"it cannot be read as Parquet file: {first_line}") from error
+        finally:
+            path.unlink()
+        self._chunks.append(self._chunk(table, names, columns, cut))
+        return int(self._con.execute(f"select count(*) from {table}").fetchall()[0][0])
+
+    def _read(
+        self, path: Path, table: str, columns: list[FileColumn], file_no: int, first_row: int
+    ) -> set[int]:
+        """Read a file into a table; return the numbers of the columns with times DuckDB cuts.
+
+        Column `c0` is the first one; `m0` and `d0` are its microseconds and the digits below them
+        where there are any.
+        """
+        selected = [f"{identifier(column.read_as)} as c{n}" for n, column in enumerate(columns)]
+        joins, cut = "", set()
+        for number, column in enumerate(columns):
+            times = cut_times(path, column) if column.is_cut else None
+            if times is None or times.num_rows == 0:
+                continue
+            name = f"{table}_times_{number}"
+            self._con.register(name, times)
+            self._con.execute(f"create or replace temp table {name}_table as from {name}")
+            self._con.unregister(name)
+            selected += [f"t{number}.micros as m{number}", f"t{number}.digits as d{number}"]
+            joins += f" left join {name}_table as t{number} on t{number}.row = _position"
+            cut.add(number)
+        is_taken = any(column.read_as.lower() == _ROW_NUMBER for column in columns)
+        numbered = (
+            f"select *, row_number() over () - 1 as _position from {scan(path)}"
+            if is_taken
+            else f"select *, {_ROW_NUMBER} as _position from "
+            + scan(path, f", {_ROW_NUMBER} = true")
+        )
+        self._con.execute(
+            f"create or replace temp table {table} as select {file_no}::int as _file_no, "
+            f"_position + {first_row} as _row, {', '.join(selected)} from ({numbered}){joins}"
+        )
+        for number in cut:
+            self._con.execute(f"drop table {table}_times_{number}_table")
+        return cut
+
+    def _chunk(
+        self, table: str, names: list[str], columns: list[FileColumn], cut: set[int]
+    ) -> Chunk:
+        types = {column.name: column.data_type for column in self._contract.columns}
+        values, originals, extras = {}, [], {}
+        for number, (name, column) in enumerate(zip(names, columns, strict=True)):
+            # A new column that is not rescued is added, as text.
+            value = _value(name, f"c{number}", column, types.get(name, "varchar"))
+            if number in cut:
+                value = _cut_value(name, number, column, types.get(name, "varchar"))
+            if name not in types and self._contract.landing.new_columns == "rescue":
+                value = _for_json(name, value, column)
+            values[name] = value
+            extras[name] = _json(f"c{number}", column, value)
+            originals.append((column.name, extras[name]))
+        chunk = Chunk(table, values, original=as_object(originals), scratch_tables=[table])
+        keep_unknown(chunk, self._contract, extras)
+        return chunk
+
+    def chunks(self) -> list[Chunk]:
+        """Return how to read all that was added."""
+        return self._chunks
+
+
+def _value(name: str, sql: str, column: FileColumn, target: str) -> Value:
+    """Return a column's values as text that a column of type `target` is read from."""
+    text = f"{sql}::varchar"
+    if column.is_nested:
+        return Value(f"to_json({sql})::varchar", f"{sql} is not null")
+    if column.kind in ("FLOAT", "DOUBLE") and target != "double":
+        is_whole = f"abs({sql}) < {_MOST_WHOLE} and {sql} = trunc({sql})"
+        return Value(f"case when {is_whole} then {sql}::bigint::varchar else {text} end")
+    if column.kind.startswith("DECIMAL") and target in INTEGERS:
+        return Value(rf"regexp_replace({text}, '\.0+$', '')")
+    if column.kind == "TIMESTAMP_NS" and target in ("date", "timestamp"):
+        is_fine = f"isfinite({sql}) and epoch_ns({sql}) % 1000 <> 0"
+        return Value(text, problem=f"case when {is_fine} then {_too_fine(name, text)} end")
+    return Value(text)
+
+
+def _cut_value(name: str, number: int, column: FileColumn, target: str) -> Value:
+    """Return the same for a column of times that DuckDB has cut."""
+    shown = f"strftime(make_timestamp(m{number}), '%Y-%m-%d %H:%M:%S.%f')"
+    shown += f" || lpad(d{number}::varchar, 3, '0')"
+    if column.kind.startswith("TIME") and not column.kind.startswith("TIMESTAMP"):
+        shown = f"({shown})[12:]"
+    offset = " || '+00'" if column.kind.endswith("WITH TIME ZONE") else ""
+    exact = f"rtrim({shown}, '0'){offset}"
+    text = f"case when d{number} is null then c{number}::varchar else {exact} end"
+    if target not in ("date", "timestamp"):
+        return Value(text)
+    return Value(text, problem=f"case when d{number} > 0 then {_too_fine(name, exact)} end")
+
+
+def _for_json(name: str, value: Value, column: FileColumn) -> Value:
+    """Return a value that goes into JSON, which has neither NaN nor infinity."""
+    if column.is_nested:
+        is_good, wrong = is_json(value.text), "not valid JSON"
+    elif column.kind in ("FLOAT", "DOUBLE"):
+        is_good, wrong = f"isfinite(({value.text})::double)", "not a finite number"
+    else:
+        return value
+    problem = f"case when not {is_good} then {_reason(name, value.text, wrong)} end"
+    return Value(value.text, value.is_nested, problem=problem)
+
+
+def _json(sql: str, column: FileColumn, value: Value) -> str:
+    """Return SQL for a column's values as JSON: numbers, booleans and lists as such, else text."""
+    if column.kind in ("FLOAT", "DOUBLE"):
+        number = f"to_json({sql}::varchar::double)"
+        return f"case when isfinite({sql}) then {number} else to_json({sql}::varchar) end"
+    return f"to_json({value.text if column.kind.startswith('TIME') else sql})"
+
+
+def _too_fine(name: str, text: str) -> str:
+    return _reason(name, text, "finer than a microsecond")
+
+
+def _reason(name: str, text: str, wrong: str) -> str:
+    return f"{literal(f'{name} is ')} || {text} || {literal(f', {wrong}')}"
