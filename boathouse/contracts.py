@@ -73,6 +73,7 @@ class Landing(BaseModel):
     no_header: bool = False
     comment: str = ""
     records: str = ""
+    sheet: str | int = ""
     null_values: tuple[str, ...] = ()
     trim: bool = False
     decimal: Literal["", ".", ","] = ""

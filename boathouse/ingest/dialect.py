@@ -16,6 +16,11 @@ _NAIVE = r"\d{4}-\d{1,2}-\d{1,2}([ Tt]\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?)?"
 _EPOCH = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001}
 
 
+def has_numbers(landing: Landing) -> bool:
+    """Return whether a contract says how numbers are written."""
+    return bool(landing.decimal or landing.thousands or landing.strip)
+
+
 def spelled(text: str, column: Column, landing: Landing) -> str:
     """Return SQL for a value's text as the type of its column reads it; null for no value."""
     if landing.null_values:
@@ -77,7 +82,7 @@ def _in_utc(text: str, landing: Landing) -> str:
 
 def _number(text: str, column: Column, landing: Landing) -> str:
     """Return SQL for a number without its signs and groups, its point a point."""
-    if not (landing.decimal or landing.thousands or landing.strip):
+    if not has_numbers(landing):
         return text
     number = f"trim({text}, {_SPACE})"
     if landing.strip:

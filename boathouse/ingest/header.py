@@ -59,12 +59,18 @@ def read_header(start: bytes, contract: Contract) -> Header:
 def without_header(start: bytes, contract: Contract) -> Header:
     """Return the header that the contract has for files without one.
 
-    Its columns in their order, or where their `from` says; the delimiter is the one under which
-    the first record has as many fields.
+    The delimiter is the one under which the first record has as many fields.
     """
+    names = names_by_place(contract)
+    delimiters = contract.landing.delimiter
+    fitting = [each for each in delimiters if len(split_header(start, each)[0]) == len(names)]
+    return Header((fitting or list(delimiters))[0], tuple(names), 0)
+
+
+def names_by_place(contract: Contract) -> list[str]:
+    """Return the contract's columns in their order, or where their `from` says."""
     columns = contract.file_columns
-    width = max([len(columns), *(column.position for column in columns)])
-    names = [""] * width
+    names = [""] * max([len(columns), *(column.position for column in columns)])
     for column in columns:
         if column.position:
             names[column.position - 1] = column.name
@@ -72,9 +78,7 @@ def without_header(start: bytes, contract: Contract) -> Header:
     for column in columns:
         if not column.position:
             names[next(free)] = column.name
-    delimiters = contract.landing.delimiter
-    fitting = [each for each in delimiters if len(split_header(start, each)[0]) == width]
-    return Header((fitting or list(delimiters))[0], tuple(names), 0)
+    return names
 
 
 def split_header(start: bytes, delimiter: str) -> tuple[list[str], int]:

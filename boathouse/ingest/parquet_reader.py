@@ -4,12 +4,14 @@ Values go on as text, as those of other formats do. Texts of whole doubles are d
 is a whole number; everything else is the shortest text that is the same value.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
-from boathouse.contracts import INTEGERS, Contract
+from boathouse.contracts import INTEGERS, Column, Contract
 from boathouse.ingest.content import Part, RefusedFileError
+from boathouse.ingest.dialect import spelled
 from boathouse.ingest.header import header_problem
 from boathouse.ingest.json_text import is_json
 from boathouse.ingest.parquet_pages import check_pages
@@ -113,6 +115,10 @@ class ParquetReader:
         for number, (name, column) in enumerate(zip(names, columns, strict=True)):
             # A new column that is not rescued is added, as text.
             value = _value(name, f"c{number}", column, types.get(name, "varchar"))
+            target = Column(name, types.get(name, "varchar"), ())
+            if column.kind == "VARCHAR" or target.data_type in ("date", "timestamp"):
+                text = spelled(value.text, target, self._contract.landing)
+                value = replace(value, text=text)
             if number in cut:
                 value = _cut_value(name, number, column, types.get(name, "varchar"))
             if name not in types and self._contract.landing.new_columns == "rescue":

@@ -1,14 +1,17 @@
 """Excel workbooks as chunks of records: which sheet, its header, and each row as a record."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from boathouse.contracts import Contract
+from boathouse.contracts import Column, Contract
 from boathouse.ingest.content import Part, RefusedFileError
-from boathouse.ingest.header import header_problem
+from boathouse.ingest.dialect import has_numbers, spelled
+from boathouse.ingest.header import header_problem, names_by_place
 from boathouse.ingest.records import (
     Chunk,
     Value,
@@ -36,12 +39,19 @@ class FoundSheet:
     has_cells: bool
 
 
-def choose_sheet(sheets: Sequence[FoundSheet]) -> str:
+def choose_sheet(sheets: Sequence[FoundSheet], wanted: str | int = "") -> str:
     """Return the name of the sheet to read: the only visible one with anything in it.
+
+    Args:
+        sheets: All sheets of a workbook, in their order.
+        wanted: A sheet's name, a pattern that one name fits, or its number, counted from 1; such
+            a sheet may be hidden.
 
     Raises:
         RefusedFileError: there is none, or there are several.
     """
+    if wanted != "":
+        return _wanted_sheet([sheet.name for sheet in sheets], wanted)
     found = [sheet.name for sheet in sheets if sheet.is_visible and sheet.has_cells]
     if not found:
         raise RefusedFileError("the workbook has no visible sheet with anything in it")
@@ -50,8 +60,21 @@ def choose_sheet(sheets: Sequence[FoundSheet]) -> str:
         named = ", ".join(repr(name) for name in found[:_MOST_NAMED])
         raise RefusedFileError(
             f"the workbook has {len(found)} visible sheets with something in them: {named}{more}; "
-            "deliver each as a workbook of its own, or hide those that are not meant"
+            "say which one in the contract (sheet: …), or hide those that are not meant"
         )
+    return found[0]
+
+
+def _wanted_sheet(names: Sequence[str], wanted: str | int) -> str:
+    if isinstance(wanted, int):
+        found = list(names[wanted - 1 : wanted]) if wanted > 0 else []
+    else:
+        found = [name for name in names if name == wanted]
+        found = found or [name for name in names if fnmatchcase(name, wanted)]
+    if len(found) != 1:
+        listed = ", ".join(map(repr, names[:_MOST_NAMED]))
+        number = "no sheet" if not found else f"{len(found)} sheets"
+        raise RefusedFileError(f"the workbook has {number} for sheet: {wanted}; it has {listed}")
     return found[0]
 
 
@@ -62,6 +85,7 @@ class WorkbookReader:
         self._contract = contract
         self._settings = settings
         self._work = work
+        self._columns = {column.name: column for column in contract.columns}
         self._chunks: list[Chunk] = []
 
     def add(self, file_no: int, part: Part, first_row: int) -> int:
@@ -74,10 +98,16 @@ class WorkbookReader:
         with open_workbook(part, self._settings.max_workbook_bytes) as book:
             sheet = self._sheet(book)
             reader = SheetReader(book, sheet, self._settings.max_record_bytes)
-            rows = reader.rows()
-            header = _header(next(rows), self._contract)
+            header, rows = _header(reader.rows(), self._contract)
             path = self._work / f"workbook-{len(self._chunks)}.parquet"
-            records = _Records(path, header, file_no, first_row, self._settings)
+            records = _Records(
+                path,
+                header,
+                file_no,
+                first_row,
+                self._settings,
+                has_numbers(self._contract.landing),
+            )
             with records:
                 for row in rows:
                     records.add(row)
@@ -86,15 +116,17 @@ class WorkbookReader:
         return records.count
 
     def _sheet(self, book: Workbook) -> Sheet:
-        visible = [sheet for sheet in book.sheets if sheet.is_visible]
+        wanted = self._contract.landing.sheet
         found = [
             FoundSheet(
-                sheet.name, sheet.is_visible, sheet.is_visible and self._has_cells(book, sheet)
+                sheet.name,
+                sheet.is_visible,
+                wanted == "" and sheet.is_visible and self._has_cells(book, sheet),
             )
             for sheet in book.sheets
         ]
-        name = choose_sheet(found)
-        return next(sheet for sheet in visible if sheet.name == name)
+        name = choose_sheet(found, wanted)
+        return next(sheet for sheet in book.sheets if sheet.name == name)
 
     def _has_cells(self, book: Workbook, sheet: Sheet) -> bool:
         rows = SheetReader(book, sheet, self._settings.max_record_bytes).rows()
@@ -106,14 +138,23 @@ class WorkbookReader:
         chunk = Chunk(
             f"read_parquet({path_literal(path)})",
             {
-                name: Value(column, problem=f"problems[{number}]")
-                for number, (name, column) in enumerate(zip(header.names, columns, strict=True), 1)
+                name: Value(self._text(name, number), problem=f"problems[{number + 1}]")
+                for number, name in enumerate(header.names)
             },
             original=f"coalesce(original, {texts})",
             not_a_record="not_a_record",
         )
         keep_unknown(chunk, self._contract, dict(zip(header.names, columns, strict=True)))
         return chunk
+
+    def _text(self, name: str, number: int) -> str:
+        """Return SQL for a column's text; what is a number in the workbook is in no dialect."""
+        landing = self._contract.landing
+        column = self._columns.get(name, Column(name, "varchar", ()))
+        text = spelled(f"c{number}", column, landing)
+        if not has_numbers(landing) or column.data_type in ("varchar", "date", "timestamp"):
+            return text
+        return f"case when numbers[{number + 1}] then c{number} else {text} end"
 
     def chunks(self) -> list[Chunk]:
         """Return how to read all that was added."""
@@ -130,15 +171,23 @@ class _Header:
     row: int
 
 
-def _header(row: Row, contract: Contract) -> _Header:
-    """Return the header that a row is.
+def _header(rows: Iterator[Row], contract: Contract) -> tuple[_Header, Iterator[Row]]:
+    """Return the header and the rows below it.
 
     It begins with its first cell that is not empty; where the contract counts columns, with the
     sheet's first column, and it is as long as the contract counts.
 
     Raises:
-        RefusedFileError: it does not meet the contract.
+        RefusedFileError: it does not meet the contract, or there is no row for it.
     """
+    landing = contract.landing
+    begin = landing.skip_rows + landing.header_row
+    row = next((row for row in rows if row.number >= begin), None)
+    if row is None:
+        raise RefusedFileError(f"there is nothing in the sheet from row {begin:,} on")
+    if landing.no_header:
+        names = names_by_place(contract)
+        return _Header(names, names, 0, row.number - 1), chain([row], rows)
     problems = [cell.problem for cell in row.cells.values() if cell.problem]
     if problems:
         raise RefusedFileError(f"a name in the header is {problems[0]}")
@@ -149,14 +198,20 @@ def _header(row: Row, contract: Contract) -> _Header:
     problem = header_problem(names, contract)
     if problem:
         raise RefusedFileError(problem)
-    return _Header(texts, names, first, row.number)
+    return _Header(texts, names, first, row.number), rows
 
 
 class _Records:
     """Writes records to a Parquet file, group by group, for a `with` block."""
 
     def __init__(
-        self, path: Path, header: _Header, file_no: int, first_row: int, settings: Settings
+        self,
+        path: Path,
+        header: _Header,
+        file_no: int,
+        first_row: int,
+        settings: Settings,
+        tells_numbers: bool,
     ) -> None:
         # Only here, since it takes long to import.
         import pyarrow as pa
@@ -166,6 +221,7 @@ class _Records:
         self._file_no = file_no
         self._next_row = first_row
         self._settings = settings
+        self._tells_numbers = tells_numbers
         self.count = 0
         self.last_row = header.row  # of the sheet, with anything in it
         self._rows: list[tuple[object, ...]] = []
@@ -177,6 +233,7 @@ class _Records:
                 ("not_a_record", pa.string()),
                 ("original", pa.large_string()),
                 ("problems", pa.list_(pa.string())),
+                ("numbers", pa.list_(pa.bool_())),
                 *((f"c{number}", pa.string()) for number in range(len(header.names))),
             ]
         )
@@ -194,6 +251,7 @@ class _Records:
         width, first = len(self._header.names), self._header.first
         texts: list[str | None] = [None] * width
         problems: list[str | None] | None = None
+        numbers = [False] * width if self._tells_numbers else None
         last = -1
         for column, cell in row.cells.items():
             place = column - first
@@ -201,13 +259,15 @@ class _Records:
             if not 0 <= place < width:
                 continue
             texts[place] = cell.text
+            if numbers:
+                numbers[place] = cell.is_number
             if cell.problem:
                 problems = problems or [None] * width
                 problems[place] = f"{self._header.names[place]} is {cell.problem}"
         wrong = self._wrong(row, last + 1)
         text = _original(row) if wrong else None
         row_number = self._next_row + self.count
-        self._rows.append((self._file_no, row_number, wrong, text, problems, *texts))
+        self._rows.append((self._file_no, row_number, wrong, text, problems, numbers, *texts))
         self.count += 1
         self.last_row = row.number
         self._size += row.size + width

@@ -9,10 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import openpyxl
 import pytest
 from yards import Yard
 
 from boathouse.errors import ContractError
+from boathouse.sql import path_literal
 
 EURO = {"decimal": ",", "thousands": ".", "strip": ["€", "%"], "delimiter": ";"}
 BERLIN = {"timezone": "Europe/Berlin"}
@@ -263,3 +266,78 @@ def test_a_dialect_that_cannot_be_is_refused(
     with pytest.raises(ContractError) as caught:
         yard.load()
     assert problem in str(caught.value)
+
+
+def test_a_workbooks_text_is_in_the_dialect_and_its_numbers_are_not(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    other, sheet = book.active, book.create_sheet("Data 2026")
+    other["A1"] = "about"
+    sheet["A1"] = "a report"
+    sheet.append([])
+    rows = [
+        ["price", "ratio", "day", "at", "name"],
+        ["1.234,50 €", "12,5", "02/01/2024", "2024-07-01 10:00", " x "],
+        [1234.5, 12.5, datetime(2024, 1, 2), datetime(2024, 7, 1, 10), "NA"],
+        ["1234.5", "1.5", "01/13/2024", 45293, None],
+    ]
+    for row in rows:
+        sheet.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    columns = {
+        "price": "decimal(9,2)",
+        "ratio": "double",
+        "day": "date",
+        "at": "timestamp",
+        "name": "varchar",
+    }
+    landing = {
+        "format": "xlsx", "sheet": "Data *", "skip_rows": 2, "trim": True, "null_values": "NA",
+        "decimal": ",", "thousands": ".", "strip": "€", "date_formats": DAY_FIRST, **BERLIN,
+    }
+    yard = Yard(tmp_path).source(columns=columns, **landing)
+    yard.deliver("a.xlsx", content.getvalue())
+    for name, sheet_key in (("first", 1), ("none", "x"), ("usual", "")):
+        yard.source(name, {"about": "varchar"}, format="xlsx", sheet=sheet_key)
+        yard.deliver("a.xlsx", content.getvalue(), name)
+    headless = {"no_header": True, "skip_rows": 3}
+    yard.source("headless", dict.fromkeys(columns, "varchar"), format="xlsx", sheet=2, **headless)
+    yard.deliver("a.xlsx", content.getvalue(), "headless")
+    yard.load()
+    good = (Decimal("1234.50"), 12.5, date(2024, 1, 2), datetime(2024, 7, 1, 8))
+    assert yard.raw('price, ratio, day, "at", name') == [(*good, "x"), (*good, None)]
+    (reject,) = yard.rejects()
+    assert [reason.split()[0] for reason in reject.reasons] == ["price", "ratio", "day", "at"]
+    assert yard.ledger("first") == [("a.xlsx", "loaded", 0, 0)]
+    assert "no sheet for sheet: x; it has 'Sheet', 'Data 2026'" in yard.reason("a.xlsx", "none")
+    assert "say which one in the contract" in yard.reason("a.xlsx", "usual")
+    assert [row[0] for row in yard.raw("price", "headless")] == ["1.234,50 €", "1234.5", "1234.5"]
+
+
+def test_parquets_text_is_in_the_dialect_and_its_numbers_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    duckdb.execute(
+        "copy (select '1.234,5' as a, 1234.5 as b, 1704067200 as \"at\", 'NA' as name, "
+        "timestamp '2024-07-01 10:00' as seen, timestamptz '2024-07-01 10:00:00+00' as heard) "
+        f"to {path_literal(path)} (format parquet)"
+    )
+    columns = {
+        "a": "double", "b": "double", "at": "timestamp", "name": "varchar",
+        "seen": "timestamp", "heard": "timestamp",
+    }
+    yard = Yard(tmp_path).source(
+        columns=columns, format="parquet", decimal=",", thousands=".", epoch="s", null_values="NA",
+        **BERLIN,
+    )  # fmt: skip
+    yard.deliver("a.parquet", path.read_bytes())
+    yard.load()
+    assert yard.raw('a, b, "at", name, seen, heard') == [
+        (
+            1234.5,
+            1234.5,
+            datetime(2024, 1, 1),
+            None,
+            datetime(2024, 7, 1, 8),
+            datetime(2024, 7, 1, 10),
+        )
+    ]

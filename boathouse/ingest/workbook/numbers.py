@@ -38,6 +38,7 @@ class Text(NamedTuple):
 
     text: str
     problem: str = ""
+    is_number: bool = False  # in the workbook; text may look like one
 
 
 _BUILT_IN = (
@@ -70,7 +71,7 @@ def number_text(written: str) -> Text:
     Digits that no double holds are kept as they are written.
     """
     if _DIGITS.fullmatch(written):
-        return Text(written)
+        return Text(written, is_number=True)
     if not _NUMBER.fullmatch(written):
         return Text(written, f"{written}, not a number, though the workbook says it is one")
     value = float(written)
@@ -82,7 +83,7 @@ def number_text(written: str) -> Text:
             text = format(Decimal(written), "f")
     if text in ("inf", "-inf"):
         return Text(written, f"{written}, more than a number in a workbook can be")
-    return Text(text)
+    return Text(text, is_number=True)
 
 
 def time_text(written: str, format_shows: Shows, is_1904: bool) -> Text:
