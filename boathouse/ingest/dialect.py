@@ -8,7 +8,7 @@ Only text is spelled: a number in JSON, Parquet or a workbook says itself what i
 import re
 
 from boathouse.contracts import Column, Landing
-from boathouse.sql import literal, literal_list
+from boathouse.sql import literal
 
 _SPACE = literal(" \t\r\n\u00a0")
 _NAIVE = r"\d{4}-\d{1,2}-\d{1,2}([ Tt]\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?)?"
@@ -41,11 +41,14 @@ def spelled(text: str, column: Column, landing: Landing) -> str:
 
 
 def _formatted(text: str, formats: tuple[str, ...]) -> str:
+    """Return SQL for what a text says in the first format that fits, as ISO text."""
     if not formats:
         return text
-    listed = literal_list(formats)
-    parsed = f"try_strptime(trim({text}, {_SPACE}), {listed})"
-    return f"coalesce({parsed}::timestamp::varchar, {text})"
+    parsed = []
+    for each in formats:
+        moment = f"try_strptime(trim({text}, {_SPACE}), {literal(each)})::timestamp::varchar"
+        parsed.append(f"{moment} || '+00'" if "%z" in each.lower() else moment)
+    return f"coalesce({', '.join(parsed)}, {text})"
 
 
 def _from_epoch(text: str, landing: Landing) -> str:
@@ -57,7 +60,7 @@ def _from_epoch(text: str, landing: Landing) -> str:
     return (
         rf"case when regexp_full_match({number}, '-?\d{{1,19}}(\.\d{{1,9}})?') "
         f"and {micros} = floor({micros}) "
-        f"then coalesce(make_timestamp(try_cast({micros} as bigint))::varchar, {text}) "
+        f"then coalesce(make_timestamp(try_cast({micros} as bigint))::varchar || '+00', {text}) "
         f"else {text} end"
     )
 

@@ -60,6 +60,9 @@ VALUES: list[tuple[dict[str, Any], str, str, Any]] = [
     ({"date_formats": "%b %d, %Y"}, "date", "Jan 2, 2024", date(2024, 1, 2)),
     ({"timestamp_formats": "%d/%m %y"}, "timestamp", "02/01 24", datetime(2024, 1, 2)),
     ({"timestamp_formats": OFFSET}, "timestamp", "2024-01-02T10:00:00+02", datetime(2024, 1, 2, 8)),
+    ({**BERLIN, "timestamp_formats": OFFSET}, "timestamp", "2024-01-02T10:00:00+02",
+     datetime(2024, 1, 2, 8)),
+    ({**BERLIN, "epoch": "s"}, "timestamp", "1704067200", datetime(2024, 1, 1)),
     ({"epoch": "s"}, "timestamp", "1704067200", datetime(2024, 1, 1)),
     ({"epoch": "s"}, "timestamp", "1704067200.25", datetime(2024, 1, 1, 0, 0, 0, 250000)),
     ({"epoch": "ms"}, "timestamp", "-1", datetime(1969, 12, 31, 23, 59, 59, 999000)),
@@ -292,8 +295,16 @@ def test_a_workbooks_text_is_in_the_dialect_and_its_numbers_are_not(tmp_path: Pa
         "name": "varchar",
     }
     landing = {
-        "format": "xlsx", "sheet": "Data *", "skip_rows": 2, "trim": True, "null_values": "NA",
-        "decimal": ",", "thousands": ".", "strip": "€", "date_formats": DAY_FIRST, **BERLIN,
+        "format": "xlsx",
+        "sheet": "Data *",
+        "skip_rows": 2,
+        "trim": True,
+        "null_values": "NA",
+        "decimal": ",",
+        "thousands": ".",
+        "strip": "€",
+        "date_formats": DAY_FIRST,
+        **BERLIN,
     }
     yard = Yard(tmp_path).source(columns=columns, **landing)
     yard.deliver("a.xlsx", content.getvalue())
@@ -322,8 +333,12 @@ def test_parquets_text_is_in_the_dialect_and_its_numbers_are_not(tmp_path: Path)
         f"to {path_literal(path)} (format parquet)"
     )
     columns = {
-        "a": "double", "b": "double", "at": "timestamp", "name": "varchar",
-        "seen": "timestamp", "heard": "timestamp",
+        "a": "double",
+        "b": "double",
+        "at": "timestamp",
+        "name": "varchar",
+        "seen": "timestamp",
+        "heard": "timestamp",
     }
     yard = Yard(tmp_path).source(
         columns=columns, format="parquet", decimal=",", thousands=".", epoch="s", null_values="NA",

@@ -89,7 +89,7 @@ def test_a_chart_is_no_sheet_of_cells(read: Read) -> None:
 
 
 def test_very_many_sheets_are_named_in_part() -> None:
-    with pytest.raises(RefusedFileError, match="'s9' and 20 more; deliver"):
+    with pytest.raises(RefusedFileError, match="'s9' and 20 more; say"):
         choose_sheet([FoundSheet(f"s{n}", True, True) for n in range(30)])
 
 
