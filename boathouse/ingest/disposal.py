@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from boathouse.checkpoints import reached
@@ -53,6 +54,10 @@ def reject(outcome: Outcome, settings: Settings) -> None:
     is_there = os.path.lexists(target) or reason_path(target).exists()
     if is_there and _note(target).get("file_sha256") != outcome.sha256:
         _set_aside(target, file, settings)
+    for folder in folders_of(file.name):  # or a file that was rejected under that name
+        path = settings.rejected / file.source / folder
+        if os.path.lexists(path) and not path.is_dir():
+            _set_aside(path, replace(file, name=folder), settings)
     note = {
         "source": file.source,
         "file_name": file.name,
@@ -67,6 +72,12 @@ def reject(outcome: Outcome, settings: Settings) -> None:
     move(temporary, reason_path(target))
     reached("reject:noted")
     move(file.path, target)
+
+
+def folders_of(name: str) -> list[str]:
+    """Return the folders that a file's name goes through: `a/b/c.csv` → `a`, `a/b`."""
+    parents = PurePosixPath(name).parents
+    return [parent.as_posix() for parent in reversed(parents[:-1])]
 
 
 def reason_path(rejected: Path) -> Path:

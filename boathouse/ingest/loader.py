@@ -23,7 +23,7 @@ from boathouse.ingest import deliveries, ledger
 from boathouse.ingest.batch import Batch
 from boathouse.ingest.content import RefusedFileError, UnfinishedFileError, digest
 from boathouse.ingest.deliveries import Delivery, is_unchanged
-from boathouse.ingest.disposal import archive, reject
+from boathouse.ingest.disposal import archive, folders_of, reject
 from boathouse.ingest.report import LoadReport, Outcome
 from boathouse.ingest.writer import commit
 from boathouse.lake import Lake
@@ -172,16 +172,24 @@ def _is_of_this_machine(error: Exception) -> bool:
 def batches(files: list[Delivery], settings: Settings) -> Iterator[list[Delivery]]:
     """Cut the files of a source into transactions of limited size; never two of one name.
 
-    Two of one name lie in landing itself and in the source's folder.
+    Two of one name lie in landing itself and in the source's folder; there may also be a file
+    called like a folder of another one.
     """
     batch: dict[str, Delivery] = {}
+    folders: set[str] = set()
     size = 0
     for file in files:
         full = len(batch) >= settings.batch_files or size + file.size > settings.batch_bytes
-        if batch and (full or file.name in batch):
+        above = folders_of(file.name)
+        is_in_the_way = (
+            file.name in batch or file.name in folders or not batch.keys().isdisjoint(above)
+        )
+        if batch and (full or is_in_the_way):
             yield list(batch.values())
             batch, size = {}, 0
+            folders.clear()
         batch[file.name] = file
+        folders.update(above)
         size += file.size
     if batch:
         yield list(batch.values())

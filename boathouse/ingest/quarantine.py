@@ -21,7 +21,7 @@ from boathouse.ingest import ledger
 from boathouse.ingest.batch import Batch
 from boathouse.ingest.content import UnfinishedFileError, digest
 from boathouse.ingest.deliveries import Delivery
-from boathouse.ingest.disposal import EARLIER, move, reason_path
+from boathouse.ingest.disposal import EARLIER, folders_of, move, reason_path
 from boathouse.ingest.loader import batches, load, work_folder
 from boathouse.ingest.report import LoadReport
 from boathouse.ingest.writer import insert_rows, put_files, utc_now
@@ -173,7 +173,9 @@ def _return_files(
     for file in list(_rejected_files(settings, sources)):
         target = settings.landing / file.source / file.name
         newer = (target, settings.landing / file.name)
-        if file.source in contracts and not any(map(os.path.lexists, newer)):
+        folders = [settings.landing / file.source / each for each in folders_of(file.name)]
+        is_free = all(not os.path.lexists(each) or each.is_dir() for each in folders)
+        if file.source in contracts and is_free and not any(map(os.path.lexists, newer)):
             move(file.path, target)
             reached("replay:returned-one")
 

@@ -68,8 +68,8 @@ def _check_encoding(start: bytes) -> None:
                 encoding = name
     if encoding is not None:
         raise RefusedFileError(
-            f"the text is {encoding}, not UTF-8; convert it, for example with "
-            f"`iconv -f {encoding} -t UTF-8`, and deliver it again"
+            f"the text is {encoding}, not UTF-8; say so in the contract (`encoding: "
+            f"{encoding.lower()}`, or `auto`)"
         )
 
 
@@ -103,7 +103,7 @@ def _check_text(
         byte = error.object[error.start]
         raise RefusedFileError(
             f"the text is not UTF-8: byte 0x{byte:02X} at offset {offset + place:,} "
-            f"(line {line:,}); if it is Latin-1, convert it with `iconv -f LATIN1 -t UTF-8`"
+            f"(line {line:,}); say its encoding in the contract (`encoding: cp1252`, or `auto`)"
         ) from None
 
 

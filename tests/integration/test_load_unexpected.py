@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,25 @@ def test_a_rule_that_cannot_be_run_stops_its_source_alone(tmp_path: Path) -> Non
         yard.load()
     assert yard.ledger("two") == [("a.csv", "loaded", 1, 0)]
     assert waiting.exists()
+
+
+@pytest.mark.parametrize("names", [("a.csv", "a.csv/b.csv"), ("a.csv/b.csv", "a.csv")])
+@pytest.mark.parametrize("content", ["id,name,amount\n1,x,1\n", "nothing\n1\n"])
+def test_a_file_called_like_a_folder_is_in_nobodys_way(
+    tmp_path: Path, names: tuple[str, str], content: str
+) -> None:
+    yard = Yard(tmp_path).source(files="*.csv")
+    for name in names:
+        yard.deliver(name, content)
+        yard.load()
+        shutil.rmtree(yard.settings.landing / "things")
+    status = "rejected" if content.startswith("nothing") else "loaded"
+    assert [row[:2] for row in yard.ledger()] == [(name, status) for name in names]
+    yard.replay()
+    yard.deliver("a.csv/b.csv", "id,name,amount\n2,x,1\n")
+    (yard.settings.landing / "a.csv").write_text("id,name,amount\n3,x,1\n")
+    yard.load()
+    assert [row[0] for row in yard.raw("id")][-2:] in ([2, 3], [3, 2])
 
 
 def test_more_columns_than_a_table_can_have_are_refused_file_by_file(tmp_path: Path) -> None:
