@@ -266,7 +266,7 @@ def test_bad_contract_fails_at_once(dagster: Dagster, tmp_path: Path) -> None:
     project = editable(tmp_path)
     changed = Dagster(dagster.settings.model_copy(update={"project": project}), dagster.instance)
     sources = project / "models/staging/purchases/_purchases__sources.yml"
-    sources.write_text(sources.read_text().replace("data_type: bigint", "data_type: double"))
+    sources.write_text(sources.read_text().replace("data_type: bigint", "data_type: boolean"))
     dagster = Dagster(changed.settings, dagster.instance)
     done = dagster.run("everything", succeeds=False)
     assert not [each for each in done.all_events if each.is_step_up_for_retry]
