@@ -1,78 +1,33 @@
-"""A new source from a sample file: its contract, a staging model, and a unit test to fill in.
-
-The sample is read as the loader reads every file, and a column gets the narrowest type under
-which the loader would accept all of its values: so the contract that is written here accepts the
-sample.
-"""
+"""A new source from a sample file: its contract, a staging model, and a unit test to fill in."""
 
 import json
 import re
-import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import duckdb
 import yaml
 
-from boathouse import contracts
-from boathouse.contracts import RESERVED, SOURCE_NAME, Contract, Format, Landing, load_contracts
+from boathouse.contracts import SOURCE_NAME, Landing, load_contracts
 from boathouse.errors import ContractError, UsageError
-from boathouse.ingest.batch import PACKING_SUFFIXES, Batch, format_of
-from boathouse.ingest.checks import parse
-from boathouse.ingest.content import RefusedFileError, digest, unpack
-from boathouse.ingest.deliveries import Delivery
-from boathouse.ingest.header import split_header, start_of
-from boathouse.lake import Lake
+from boathouse.ingest.batch import PACKING_SUFFIXES
+from boathouse.sample import RANGES, Column, look_at
 from boathouse.settings import Settings
 from boathouse.sql import identifier, snake_case
 
-DELIMITERS = (",", ";", "\t", "|")
-_TYPES = ("bigint", "double", "date", "timestamp", "boolean", "json")
-# Text that a type would take, but that most likely means something else.
-_NOT_MEANT = {
-    "bigint": r"[+-]?0\d+",  # 007 is a code
-    "double": r"[+-]?0\d+(\.\d*)?|nan|inf.*",
-    "boolean": r"[^tf].*|.",  # 1 and y
-    "json": r"[^{\[].*",
-}
-_RANGES = {
-    "timestamp": ("timestamp '2000-01-01'", "now()::timestamp + interval 1 day"),
-    "date": ("date '2000-01-01'", "current_date + 1"),
-}
 _EVENT_TIME = re.compile(r"(.*_)?(at|time|timestamp|ts|date|day|on)")
 _LONGEST_EXAMPLE = 60
+_DIALECT = (
+    *("encoding", "null_values", "decimal", "thousands", "strip"),
+    *("date_formats", "timestamp_formats"),
+)
 _SYSTEM_COLUMNS = {
     "_load_id": ("bigint", "The load that brought the row; later loads have greater numbers."),
     "_file": ("varchar", "The file the row came in."),
     "_row": ("bigint", "The record's place in its file, from 1."),
     "_loaded_at": ("timestamp", "When the row was loaded (UTC)."),
 }
-
-
-@dataclass(frozen=True)
-class Column:
-    """What a sample tells about a column; `example` is its first value as text, if it has any."""
-
-    name: str
-    data_type: str
-    is_required: bool
-    example: str | None
-    is_in_range: bool  # all times are from 2000 to now
-    header: str = ""  # what files call it, and where it stands, if its name does not say it
-    position: int = 0
-
-    @property
-    def staged(self) -> str:
-        """Return its name in the staging model, where no name needs quotes for its first sign."""
-        if self.name[0].isdigit():
-            return f"value_{self.name}"
-        return f"{self.name}_value" if self.name in _keywords() else self.name
-
-    @property
-    def needs_quotes(self) -> bool:
-        """Return whether its name has to be quoted in SQL."""
-        return self.staged != self.name or not re.fullmatch(r"[a-z_][a-z0-9_]*", self.name)
 
 
 @dataclass(frozen=True)
@@ -83,24 +38,29 @@ class Scaffold:
     domain: str
     rows: int
     columns: tuple[Column, ...]
+    samples: tuple[Path, ...]
     files: tuple[Path, ...]
 
 
 def new_source(
-    settings: Settings, sample: Path, *, domain: str | None = None, name: str | None = None
+    settings: Settings,
+    samples: Sequence[Path],
+    *,
+    domain: str | None = None,
+    name: str | None = None,
 ) -> Scaffold:
     """Write the contract, the staging model and its YAML of a source, and return what was done.
 
     Args:
         settings: Of the project to write into.
-        sample: A file as they will be delivered.
+        samples: Files as they will be delivered.
         domain: The folder of models; by default the source's own name.
         name: The source's name; by default from the file's name, without dates and numbers.
 
     Raises:
         UsageError: the sample cannot be read, a name is not usable, or the source exists already.
     """
-    source = name or source_name(sample)
+    source = name or source_name(samples[0])
     domain = domain or source
     for given in (source, domain):
         if not given or snake_case(given) != given or not given[0].isalpha():
@@ -112,7 +72,11 @@ def new_source(
         raise UsageError(
             f"There is a contract for {source} already.", hint="Give another name by --name."
         )
-    landing, rows, columns = look_at(settings, sample)
+    landing, rows, columns = look_at(settings, samples)
+    is_json = landing.format[0] in ("json", "jsonl")
+    patterns = tuple(dict.fromkeys(file_pattern(sample) for sample in samples))
+    update = {"files": patterns, "new_columns": "rescue" if is_json else "reject"}
+    landing = landing.model_copy(update=update)
     model = f"stg_{domain}__{source.removeprefix(f'{domain}_')}"
     folder = settings.project / "models" / "staging" / domain
     written = {
@@ -141,7 +105,29 @@ def new_source(
         )
     for path, text in written.items():
         path.write_text(text, encoding="utf-8")
-    return Scaffold(source, domain, rows, tuple(columns), (contract, *written))
+    return Scaffold(source, domain, rows, tuple(columns), tuple(samples), (contract, *written))
+
+
+def new_sources(
+    settings: Settings,
+    samples: Sequence[Path],
+    *,
+    domain: str | None = None,
+    name: str | None = None,
+) -> list[Scaffold]:
+    """Set up a source for each name that samples have, and return what was done.
+
+    With `name`, all are samples of one source.
+
+    Raises:
+        UsageError: as `new_source` does; what was set up before stays.
+    """
+    groups: dict[str, list[Path]] = {}
+    for sample in samples:
+        groups.setdefault(name or source_name(sample), []).append(sample)
+    return [
+        new_source(settings, group, domain=domain, name=source) for source, group in groups.items()
+    ]
 
 
 def source_name(sample: Path) -> str:
@@ -159,125 +145,6 @@ def file_pattern(sample: Path) -> str:
 def _unpacked(sample: Path) -> Path:
     """Return the name without the ending of its packing."""
     return Path(sample.stem if sample.suffix.lower() in PACKING_SUFFIXES else sample.name)
-
-
-# -- looking -------------------------------------------------------------------------------
-
-
-def look_at(settings: Settings, sample: Path) -> tuple[Landing, int, list[Column]]:
-    """Return how files like this one land, how many records it has, and what its columns are.
-
-    Raises:
-        UsageError: it cannot be read, or there is no record in it.
-    """
-    if not sample.is_file():
-        raise UsageError(f"There is no file {sample}.", hint="Give the path of a sample file.")
-    stat = sample.stat()
-    file = Delivery("sample", sample, sample.name, stat.st_size, stat.st_mtime_ns)
-    with (
-        tempfile.TemporaryDirectory(prefix="boathouse-sample-") as work,
-        duckdb.connect() as con,
-    ):
-        con.execute("set timezone = 'UTC'")
-        con.execute("attach ':memory:' as lake")
-        con.execute("create schema lake.raw")
-        con.execute("create table lake.raw.sample (_file varchar)")
-        try:
-            landing = _landing(file, settings, Path(work))
-        except RefusedFileError as error:
-            raise UsageError(f"{sample}: {error}.", hint="Give another sample file.") from error
-        named = _named(file, landing, settings, Path(work))
-        contract = Contract("sample", "sample", sample, landing, named, None)
-        batch = Batch(Lake(con), contract, settings, Path(work))
-        batch.add(file, digest(file), [], is_redelivery=False)
-        batch.parse()
-        if not batch.loaded:
-            raise UsageError(f"{sample}: {batch.outcomes[0].reason}.", hint="Mend the file.")
-        rows = int(batch.lake.value("select count(*) from records"))
-        names = [name for name, *_ in batch.lake.rows("describe records") if name[0] != "_"]
-        if not rows or not names:
-            raise UsageError(
-                f"{sample} has no record to learn from.", hint="Give a sample with records."
-            )
-        told = {column.name: (column.header, column.position) for column in named}
-        columns = [
-            replace(_column(batch.lake, name), header=header, position=position)
-            for name in names
-            for header, position in [told.get(name, ("", 0))]
-        ]
-        columns = [c for c in columns if c.example is not None or c.header not in RESERVED]
-    is_json = landing.format[0] in ("json", "jsonl")
-    update = {"files": (file_pattern(sample),), "new_columns": "rescue" if is_json else "reject"}
-    return landing.model_copy(update=update), rows, columns
-
-
-def _landing(file: Delivery, settings: Settings, work: Path) -> Landing:
-    kind = format_of(file.name, get_args(Format))
-    delimiter = ","
-    if kind == "csv":
-        part = next(iter(unpack(file, settings, work, is_workbook=False)))
-        start = start_of(part)
-        counts = {each: len(split_header(start, each)[0]) for each in DELIMITERS}
-        delimiter = max(counts, key=lambda each: counts[each])
-    return Landing(files=("*",), format=(kind,), delimiter=(delimiter,), new_columns="add")
-
-
-def _named(
-    file: Delivery, landing: Landing, settings: Settings, work: Path
-) -> tuple[contracts.Column, ...]:
-    """Return columns under names that the lake can keep, where those of the file are not.
-
-    A header that comes twice, or is missing, is known by its place.
-    """
-    kind = landing.format[0]
-    if kind in ("json", "jsonl"):
-        return tuple(contracts.Column(f"{key}_value", "varchar", (), key) for key in RESERVED)
-    if kind != "csv":
-        return ()
-    part = next(iter(unpack(file, settings, work, is_workbook=False)))
-    headers, _ = split_header(start_of(part), landing.delimiter[0])
-    names = [snake_case(header) for header in headers]
-    found: list[contracts.Column] = []
-    taken: set[str] = set()
-    for place, (header, name) in enumerate(zip(headers, names, strict=True), 1):
-        new = name or f"column_{place}"
-        new = f"{new}_value" if new in RESERVED else new
-        while new in taken or (new != name and new in names):
-            new = f"{new}_{place}"
-        taken.add(new)
-        is_doubled = names.count(name) > 1 or not name
-        if is_doubled:
-            found.append(contracts.Column(new, "varchar", (), header.strip(), place))
-        else:
-            found.append(contracts.Column(new, "varchar", (), name if new != name else ""))
-    return tuple(found)
-
-
-def _column(lake: Lake, name: str) -> Column:
-    text = identifier(name)
-    rejects = [
-        f"count(*) filter ({text} is not null and ({parse(text, kind)} is null "
-        f"or regexp_full_match(lower(trim({text})), '{_NOT_MEANT.get(kind, '')}')))"
-        for kind in _TYPES
-    ]
-    missing, example, *unfit = lake.rows(
-        f"select count(*) - count({text}), min_by({text}, _row), {', '.join(rejects)} from records"
-    )[0]
-    fitting = [kind for kind, count in zip(_TYPES, unfit, strict=True) if count == 0]
-    kind = fitting[0] if fitting and example is not None else "varchar"
-    least, most = _RANGES.get(kind, ("null", "null"))
-    is_in_range = lake.value(
-        f"select coalesce(bool_and({parse(text, kind)} between {least} and {most}), false) "
-        "from records"
-    )
-    return Column(name, kind, missing == 0, example, is_in_range)
-
-
-def _keywords() -> set[str]:
-    rows = duckdb.execute(
-        "select keyword_name from duckdb_keywords() where keyword_category != 'unreserved'"
-    ).fetchall()
-    return {name for (name,) in rows}
 
 
 # -- writing -------------------------------------------------------------------------------
@@ -303,9 +170,10 @@ def _contract(source: str, columns: list[Column], landing: Landing) -> str:
         "            warn_after: {count: 2, period: day}",
         "          meta:",
         "            landing:",
-        f"              files: [{json.dumps(landing.files[0])}]",
+        f"              files: {json.dumps(landing.files, ensure_ascii=False)}",
         f"              format: {landing.format[0]}",
         *([f"              delimiter: {delimiter}"] if "csv" in landing.format else []),
+        *_dialect(landing),
         f"              new_columns: {landing.new_columns}",
         "              bad_rows: quarantine",
         "              redelivery: replace",
@@ -323,7 +191,7 @@ def _contract(source: str, columns: list[Column], landing: Landing) -> str:
         ]
         tests = ["              - not_null"] if column.is_required else []
         if column == event_time and column.is_in_range:
-            least, most = _RANGES[column.data_type]
+            least, most = RANGES[column.data_type]
             tests += [
                 "              - accepted_range:",
                 "                  arguments:",
@@ -332,6 +200,16 @@ def _contract(source: str, columns: list[Column], landing: Landing) -> str:
             ]
         lines += ["            data_tests:", *tests] if tests else []
     return "\n".join(lines) + "\n"
+
+
+def _dialect(landing: Landing) -> list[str]:
+    """Return the lines that say how files are written, where that is not the usual way."""
+    usual = Landing(files=landing.files, format=landing.format)
+    return [
+        f"              {key}: {json.dumps(getattr(landing, key), ensure_ascii=False)}"
+        for key in _DIALECT
+        if getattr(landing, key) != getattr(usual, key)
+    ]
 
 
 def _from(column: Column) -> list[str]:
@@ -350,7 +228,7 @@ def _plain_yaml(name: str) -> str:
 
 def _event_time(columns: list[Column]) -> Column | None:
     """Return the column that most likely says when it happened."""
-    times = [c for c in columns if c.data_type in _RANGES]
+    times = [c for c in columns if c.data_type in RANGES]
     return max(
         times,
         key=lambda c: (
@@ -366,10 +244,11 @@ def _event_time(columns: list[Column]) -> Column | None:
 def _description(column: Column) -> str:
     if column.example is None:
         return "Empty in the sample file."
+    note = f" Text, as {column.note}." if column.note else ""
     example = " ".join(column.example.split())
     if len(example) > _LONGEST_EXAMPLE:
         example = f"{example[:_LONGEST_EXAMPLE]}…"
-    return json.dumps(f"As delivered, for example {example}.", ensure_ascii=False)
+    return json.dumps(f"As delivered, for example {example}.{note}", ensure_ascii=False)
 
 
 def _model(source: str, columns: list[Column], landing: Landing) -> str:
@@ -430,11 +309,11 @@ def _example_rows(columns: list[Column]) -> tuple[str, str]:
     plain = [
         column
         for column in columns
-        if column.example is not None
+        if column.value is not None
         and column.staged == column.name
         and column.data_type != "json"
-        and re.fullmatch(r"[\w .:+/-]{1,60}", column.example)
+        and re.fullmatch(r"[\w .:+/-]{1,60}", column.value)
     ][:5]
-    given: dict[str, Any] = {column.name: column.example for column in plain}
-    expected = {column.staged: column.example for column in plain}
+    given: dict[str, Any] = {column.name: column.value for column in plain}
+    expected = {column.staged: column.value for column in plain}
     return json.dumps(given, ensure_ascii=False), json.dumps(expected, ensure_ascii=False)

@@ -353,7 +353,7 @@ def quarantine_replay(
 
 @source_app.command("new", epilog="Example: `boathouse source new orders_2026-01-31.csv -d shop`")
 def source_new(
-    file: Annotated[Path, typer.Argument(help="A sample of what will be delivered.")],
+    files: Annotated[list[Path], typer.Argument(help="Samples of what will be delivered.")],
     domain: Annotated[
         str | None, typer.Option("--domain", "-d", help="Folder of models [default: the name].")
     ] = None,
@@ -363,15 +363,20 @@ def source_new(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write the contract and the staging model for files like this one."""
+    """Write the contract and the staging model for files like these, one for each name."""
     from dataclasses import asdict
 
     from boathouse.cli import show
-    from boathouse.scaffold import new_source
+    from boathouse.scaffold import new_sources
 
     settings = _settings()
-    found = new_source(settings, file, domain=domain, name=name)
-    print_json(asdict(found)) if json else show.scaffold(found, settings.landing, file)
+    made = new_sources(settings, files, domain=domain, name=name)
+    if json:
+        print_json([asdict(each) for each in made] if len(files) > 1 else asdict(made[0]))
+        return
+    for each in made:
+        show.scaffold(each)
+    show.after_scaffolds(made, settings.landing)
 
 
 @app.command(epilog="Example: `boathouse status --json`")

@@ -246,20 +246,25 @@ def _lines(title: str, lines: Sequence[str], most: int | None = None) -> None:
         console.print(f"  … and {len(lines) - most:,} more; `--json` has them all.")
 
 
-def scaffold(made: Scaffold, landing: Path, sample: Path) -> None:
-    """Print what was set up for a new source, and how to go on."""
+def scaffold(made: Scaffold) -> None:
+    """Print what was set up for a new source."""
     table = _table(f"{made.source}: {_plural(made.rows, 'record')}", "column", "type", "example")
     for column in made.columns:
         kind = column.data_type + (", required" if column.is_required else "")
         table.add_row(Text(column.name), kind, Text((column.example or "")[:MOST_EXAMPLE_SHOWN]))
     console.print(table)
+    _lines("Not typed", [f"{column.name}: {column.note}" for column in made.columns if column.note])
     _lines("Written", [str(path) for path in made.files])
-    folder = quote(f"{landing / made.source}/")
-    console.print(
-        f"Read them and say what you know better: what is required, ranges, descriptions.\n"
-        f"Then: mkdir -p {folder} && cp {quote(str(sample))} {folder} && boathouse run",
-        soft_wrap=True,
-    )
+
+
+def after_scaffolds(made: Sequence[Scaffold], landing: Path) -> None:
+    """Print how to go on from new sources."""
+    console.print("Read them and say what you know better: what is required, ranges, descriptions.")
+    for each in made:
+        folder = quote(f"{landing / each.source}/")
+        samples = " ".join(quote(str(sample)) for sample in each.samples)
+        console.print(f"Then: mkdir -p {folder} && cp {samples} {folder}", soft_wrap=True)
+    console.print("And: boathouse run")
 
 
 def releases(kept: Iterable[ReleaseInfo]) -> None:

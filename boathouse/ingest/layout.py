@@ -2,14 +2,17 @@
 
 import codecs
 import io
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import name
 
 from boathouse.contracts import Landing
 from boathouse.ingest.content import SMALL, Part, RefusedFileError
 
 _SAMPLE = 1 << 20  # bytes from which an encoding is told
+_SIGNS = "€£¥¢§°«»–—‘’‚“”„…©®™ªº¿¡·×±µ²½¼¾\u00a0"
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -36,8 +39,8 @@ def laid_out(part: Part, landing: Landing, work: Path, *, is_csv: bool) -> Part:
 
 
 def _decoded(part: Part, encoding: str) -> Iterator[str]:
-    name = _found_encoding(part) if encoding == "auto" else encoding
-    decoder = codecs.getincrementaldecoder(name)()
+    known = found_encoding(part) if encoding == "auto" else encoding
+    decoder = codecs.getincrementaldecoder(known)()
     offset = 0
     for piece, is_last in _with_last(part.pieces()):
         try:
@@ -45,7 +48,7 @@ def _decoded(part: Part, encoding: str) -> Iterator[str]:
         except UnicodeError as error:
             place = offset + getattr(error, "start", 0)
             raise RefusedFileError(
-                f"the text is not {name}, as the contract says (encoding: {encoding}), "
+                f"the text is not {known}, as the contract says (encoding: {encoding}), "
                 f"at offset {place:,}: {getattr(error, 'reason', error)}"
             ) from None
         offset += len(piece)
@@ -59,22 +62,24 @@ def _with_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
     yield before, True
 
 
-def _found_encoding(part: Part) -> str:
+def found_encoding(part: Part) -> str:
     """Return the encoding that a text has by its mark, as UTF-8, or by its bytes.
 
     Raises:
         RefusedFileError: no encoding makes text of them.
     """
     sample = next(part.pieces(), b"")[:_SAMPLE]
-    for mark, name in _MARKS.items():
+    for mark, encoding in _MARKS.items():
         if sample.startswith(mark):
-            return name
+            return encoding
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for piece in part.pieces():
             decoder.decode(piece)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
+        if _is_western(sample):
+            return "cp1252"
         from charset_normalizer import from_bytes  # which takes long to import
 
         best = from_bytes(sample).best()
@@ -82,6 +87,23 @@ def _found_encoding(part: Part) -> str:
             raise RefusedFileError("no encoding makes text of it (encoding: auto)") from None
         return best.encoding
     return "utf-8"
+
+
+def _is_western(sample: bytes) -> bool:
+    """Return whether bytes are words of western Europe, which are too few for statistics.
+
+    Such words have more letters of ASCII than others; those of other alphabets have none.
+    """
+    try:
+        text = sample.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    others = {letter for letter in text if not letter.isascii()}
+    if not all(letter in _SIGNS or name(letter, "").startswith("LATIN ") for letter in others):
+        return False
+    words = [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
+    letters = "".join(words)
+    return 2 * sum(letter.isascii() for letter in letters) > len(letters) or not words
 
 
 def _lines(pieces: Iterator[str]) -> Iterator[str]:

@@ -23,6 +23,7 @@ DAY_FIRST = "%d/%m/%Y"
 OFFSET = "%Y-%m-%dT%H:%M:%S%z"
 ITEMS = b'{"n": {"data": 1}, "data": {"x": [], "items": [{"id": 1, "name": "x"}]}, "z": 1}'
 FEATURES = '{"features": [{"id": 1, "name": "é"}]}'.encode("latin-1")
+RUSSIAN = "Привет, как твои дела сегодня? Хорошо, спасибо большое".replace(",", "")
 KOELN = ("id,name\n1,Zoë\n" + "2,Müller aus Köln\n" * 50).encode("cp1252")
 VALUES: list[tuple[dict[str, Any], str, str, Any]] = [
     ({"null_values": ["NA", "n/a", "-"]}, "bigint", "NA", None),
@@ -132,6 +133,8 @@ def test_numbers_of_json_are_no_text_in_a_dialect(tmp_path: Path) -> None:
         ({"encoding": "auto"}, "id,name\n1,Zoë\n".encode(), "Zoë"),
         ({"encoding": "auto"}, "id,name\n1,Zoë\n".encode("utf-16"), "Zoë"),
         ({"encoding": "auto"}, KOELN, "Zoë"),
+        ({"encoding": "auto"}, "id,name\n1,Zoë – 5 €\n".encode("cp1252"), "Zoë – 5 €"),
+        ({"encoding": "auto"}, f"id,name\n1,{RUSSIAN}\n".encode("cp1251"), RUSSIAN),
         ({"encoding": "utf-8"}, "id,name\n1,Zoë\n".encode("utf-8-sig"), "Zoë"),
         ({"skip_rows": 2}, b"a report\n\nid,name\n1,x\n", "x"),
         ({"header_row": 3}, b"a report\r\n\r\nid,name\r\n1,x\r\n", "x"),

@@ -16,10 +16,11 @@ from support.homes import REPOSITORY, copy_project
 
 from boathouse import lake
 from boathouse.build import run_build
-from boathouse.contracts import load_contracts
+from boathouse.contracts import Landing, load_contracts
 from boathouse.errors import UsageError
 from boathouse.ingest.loader import load
-from boathouse.scaffold import file_pattern, look_at, new_source, source_name
+from boathouse.sample import look_at
+from boathouse.scaffold import file_pattern, new_source, new_sources, source_name
 from boathouse.settings import Settings
 from boathouse.sql import path_literal
 
@@ -34,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 def kinds(settings: Settings, path: Path, content: str) -> dict[str, str]:
     """Return what is written about each column of a file."""
     path.write_text(content)
-    _, _, columns = look_at(settings, path)
+    _, _, columns = look_at(settings, [path])
     return {c.name: c.data_type + ("!" if c.is_required else "") for c in columns}
 
 
@@ -76,7 +77,7 @@ def test_whatever_columns_are_called_staging_has_their_values(
     values = [f"v{number}" for number in range(len(HEADERS))]
     with path.open("w", newline="") as file:
         csv.writer(file, delimiter=delimiter).writerows([HEADERS, values])
-    made = new_source(settings, path)
+    made = new_source(settings, [path])
     (settings.landing / "odd").mkdir(parents=True)
     shutil.copy(path, settings.landing / "odd")
     report = load(settings, load_contracts(settings.project))
@@ -98,6 +99,136 @@ def test_whatever_columns_are_called_staging_has_their_values(
     assert linted.returncode == 0, linted.stdout
 
 
+GERMAN = """\
+Straße;Preis;Anteil;Tag
+Hauptstraße;1.234,50 €;0,125;31.12.2024
+x;3,00 €;1,5;1.1.2025
+"""
+# A sample, how it is said to be written, and its columns.
+WRITTEN: dict[str, tuple[bytes, dict[str, Any], dict[str, str]]] = {
+    "na": (
+        b"a,b,c\n1,x,NA\nNA,y,2.5\n",
+        {"null_values": ["NA"]},
+        {"a": "bigint", "b": "varchar!", "c": "double"},
+    ),
+    "na in text alone": (b"a,b\n1,NA\n2,x\n", {}, {"a": "bigint!", "b": "varchar!"}),
+    "american": (
+        b'item,price,share\nx,"$1,234.50",12 %\ny,"-$3.00",7%\n',
+        {"thousands": ",", "strip": ["$", "%"]},
+        {"item": "varchar!", "price": "decimal(18, 2)!", "share": "bigint!"},
+    ),
+    "german": (
+        GERMAN.encode("cp1252"),
+        {
+            "encoding": "cp1252",
+            "delimiter": ";",
+            "decimal": ",",
+            "thousands": ".",
+            "strip": ["€"],
+            "date_formats": ["%d.%m.%Y"],
+        },
+        {"straße": "varchar!", "preis": "decimal(18, 2)!", "anteil": "double!", "tag": "date!"},
+    ),
+    "day first": (
+        b"id,on_day,seen\n1,31/12/2024,31/12/2024 10:30\n2,01/02/2025,01/02/2025 09:00\n",
+        {"date_formats": ["%d/%m/%Y"], "timestamp_formats": ["%d/%m/%Y %H:%M"]},
+        {"id": "bigint!", "on_day": "date!", "seen": "timestamp!"},
+    ),
+    "month first": (
+        b"id,on_day\n1,12/31/2024\n2,01/02/2025\n",
+        {"date_formats": ["%m/%d/%Y"]},
+        {"id": "bigint!", "on_day": "date!"},
+    ),
+    "nobody knows": (b"id,on_day\n1,02/03/2024\n", {}, {"id": "bigint!", "on_day": "varchar!"}),
+    "codes": (
+        b"iccid,zip,phone,id\n89490200001234567890,01234,+491234,7\n89490200001234567891,99999,+4930,8\n",
+        {},
+        {"iccid": "varchar!", "zip": "varchar!", "phone": "varchar!", "id": "bigint!"},
+    ),
+    "digits": (
+        b"a,b\n1234567890.1234567890,1.5\n2.5,2.25\n",
+        {},
+        {"a": "varchar!", "b": "double!"},
+    ),
+    "index": (b",a\n0,x\n1,y\n", {}, {"column_1": "bigint!", "a": "varchar!"}),
+    "years": (
+        b"country,1960,2014_pop\nAruba,54211,103795\nChina,,1371860000\n",
+        {},
+        {"country": "varchar!", "1960": "bigint", "2014_pop": "bigint!"},
+    ),
+    "tabs": (
+        b"a\tb\n1\t1 000\n2\t20 000\n",
+        {"delimiter": "\t", "thousands": " "},
+        {"a": "bigint!", "b": "bigint!"},
+    ),
+    "utf-16": (
+        "a,b\n1,ü\n".encode("utf-16"),
+        {"encoding": "utf-16"},
+        {"a": "bigint!", "b": "varchar!"},
+    ),
+    "empty": (b"a,b\n1,\n2,\n", {}, {"a": "bigint!", "b": "varchar"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_how_a_sample_is_written_is_found_out(
+    settings: Settings, tmp_path: Path, case: str
+) -> None:
+    content, dialect, expected = WRITTEN[case]
+    path = tmp_path / "things.csv"
+    path.write_bytes(content)
+    made = new_source(settings, [path])
+    found = {c.name: c.data_type + ("!" if c.is_required else "") for c in made.columns}
+    contract = load_contracts(settings.project)["things"]
+    said = {key: getattr(contract.landing, key) for key in dialect}
+    as_said = {
+        key: tuple(v) if isinstance(v, list) or key == "delimiter" else v
+        for key, v in dialect.items()
+    }
+    usual = Landing(files=contract.landing.files, format="csv")
+    others = {
+        key
+        for key in ("encoding", "null_values", "decimal", "thousands", "strip", "date_formats")
+        if key not in dialect and getattr(contract.landing, key) != getattr(usual, key)
+    }
+    assert (found, said, others) == (expected, as_said, set())
+    (settings.landing / "things").mkdir(parents=True)
+    shutil.copy(path, settings.landing / "things")
+    report = load(settings, load_contracts(settings.project))
+    assert (report.sources["things"].rows_loaded, report.problems) == (made.rows, [])
+
+
+def test_several_samples_make_a_source_for_each_name(settings: Settings, tmp_path: Path) -> None:
+    contents = {
+        "orders_2026-01.csv": "id,on_day\n1,01/02/2026\n",
+        "orders_2026-02.csv": "id,on_day\n2.5,13/02/2026\n",
+        "shops.csv": "id,name\n1,x\n",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    made = new_sources(settings, [tmp_path / name for name in contents], domain="shop")
+    found = {each.source: {c.name: c.data_type for c in each.columns} for each in made}
+    assert found == {
+        "orders": {"id": "double", "on_day": "date"},
+        "shops": {"id": "bigint", "name": "varchar"},
+    }
+    for name in contents:
+        folder = settings.landing / source_name(tmp_path / name)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / name, folder)
+    report = load(settings, load_contracts(settings.project))
+    assert {n: s.rows_loaded for n, s in report.sources.items()} == {"orders": 2, "shops": 1}
+
+
+def test_a_column_that_could_not_be_typed_says_why(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "things.csv"
+    path.write_bytes(WRITTEN["nobody knows"][0])
+    made = new_source(settings, [path])
+    note = "its days may be %d/%m/%Y or %m/%d/%Y: say which in `date_formats`"
+    assert [column.note for column in made.columns] == ["", note]
+    assert note in made.files[0].read_text()
+
+
 def test_sources_set_up_from_samples_load_build_and_lint(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -105,7 +236,7 @@ def test_sources_set_up_from_samples_load_build_and_lint(
     if not found["student_mat"][0].exists():
         pytest.skip(f"{SHARED_DATA} is not there; set BOATHOUSE_SHARED_DATA")
     for source, (path, rows) in found.items():
-        made = new_source(settings, path, domain="odd" if source == "odd_shapes" else "shop")
+        made = new_source(settings, [path], domain="odd" if source == "odd_shapes" else "shop")
         assert (made.source, made.rows) == (source, rows)
         landing = settings.landing / source
         landing.mkdir(parents=True)
@@ -153,7 +284,7 @@ def test_a_column_gets_the_narrowest_type_that_takes_all_its_values(
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_the_delimiter_is_found(settings: Settings, tmp_path: Path, delimiter: str) -> None:
-    content = f'"a, b"{delimiter}c\n"1,5"{delimiter}2\n'
+    content = f'"a, b"{delimiter}c\n"x, y"{delimiter}2\n'
     assert kinds(settings, tmp_path / "a.csv", content) == {"a_b": "varchar!", "c": "bigint!"}
 
 
@@ -186,15 +317,15 @@ def test_a_sample_that_tells_nothing_is_an_error_and_writes_nothing(
     before = sorted(settings.project.rglob("*"))
     (tmp_path / name).write_text(content)
     with pytest.raises(UsageError, match=telling):
-        new_source(settings, tmp_path / name)
+        new_source(settings, [tmp_path / name])
     assert sorted(settings.project.rglob("*")) == before
 
 
 def test_a_source_is_never_overwritten(settings: Settings, tmp_path: Path) -> None:
     sample = tmp_path / "a.csv"
     sample.write_text("id\n1\n")
-    new_source(settings, sample, domain="shop")
+    new_source(settings, [sample], domain="shop")
     with pytest.raises(UsageError, match="There is a contract for a already"):
-        new_source(settings, sample, domain="shop")
-    new_source(settings, sample, domain="shop", name="b")
+        new_source(settings, [sample], domain="shop")
+    new_source(settings, [sample], domain="shop", name="b")
     assert set(load_contracts(settings.project)) == {"a", "b"}
