@@ -53,7 +53,7 @@ def prepare_manifest(settings: Settings) -> Manifest:
     """
     path = dbt.Folders(settings).manifest
     files = project_hash(settings.project)
-    with using(settings), _objects_that_stay():
+    with using(settings), _without_garbage_collection():
         parsed = dbt.invoke("parse", ["--no-write-json"], settings)
     # dbt would write it in place, under the eyes of others who parse or read it.
     written = path.with_name(f"{path.name}.{os.getpid()}")
@@ -64,19 +64,13 @@ def prepare_manifest(settings: Settings) -> Manifest:
 
 
 @contextmanager
-def _objects_that_stay() -> Iterator[None]:
-    """Keep garbage collection off what a `with` block makes, then and later.
-
-    To look at its millions of objects takes 0.15 s each time. Those of an earlier block are
-    looked at again, as they may be garbage by now.
-    """
+def _without_garbage_collection() -> Iterator[None]:
+    """Let a `with` block make millions of objects that stay: looking at them takes a second."""
     was_on = gc.isenabled()
     gc.disable()
-    gc.unfreeze()
     try:
         yield
     finally:
-        gc.freeze()
         if was_on:
             gc.enable()
 

@@ -51,12 +51,12 @@ def _marked(text: bytes) -> tuple[bytes, bool] | None:
     if has_escapes:  # NUL is in no text
         text = text.replace(b"\\\\", b"\0b").replace(b'\\"', b"\0q")
     pieces = text.split(b'"')
-    outside = b"\0".join(pieces[::2])
+    outside = b"\0|".join(pieces[::2])
     if len(pieces) % 2 == 0 or outside.count(b"\n") < text.count(b"\n"):
         return None
     marked = _NUMBER.sub(rb'"%s\g<0>"' % _MARK.encode(), outside)
     if marked is not outside:
-        pieces[::2] = marked.split(b"\0")
+        pieces[::2] = marked.split(b"\0|")
         text = b'"'.join(pieces)
     if has_escapes:
         text = text.replace(b"\0q", b'\\"').replace(b"\0b", b"\\\\")

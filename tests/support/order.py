@@ -142,21 +142,18 @@ def scenarios(draw: st.DrawFn, case: DomainCase, *, most_runs: int = 6) -> Scena
 
 @dataclass
 class Counting:
-    """Which contents count, by the ledger's rule.
+    """Which contents count, by the ledger's rule: the last one that was delivered of a name.
 
-    A name's newest content counts, unless that very content was loaded under this name before:
-    then it counts as seen, whatever has replaced it since.
+    Delivered again while it counts, it is not loaded again.
     """
 
     case: DomainCase
     current: dict[tuple[str, str], File] = field(default_factory=dict)
-    _seen: set[tuple[str, str, bytes]] = field(default_factory=set)
 
     def deliver(self, file: File, load: int = 0) -> None:
         """Take note of a delivery in a load."""
-        seen = (file.source, file.name, self.case.content(file))
-        if seen not in self._seen:
-            self._seen.add(seen)
+        before = self.current.get((file.source, file.name))
+        if before is None or self.case.content(before) != self.case.content(file):
             self.current[file.source, file.name] = file._replace(load=load)
 
     @property

@@ -112,6 +112,8 @@ def test_numbers_become_strings_and_nothing_else_changes(found: list[str]) -> No
         st.sampled_from(['"', "\\", "1.5", ":", ",", "{", "[", "x", "\n", " ", "NaN"]), max_size=12
     )
 )
+@example(["\\", "\\", "[", "1.5", ",", '"', '"'])
+@example([":", "1.5", "\\", '"', ",", '"', '"', "\n"])
 def test_what_is_no_json_differs_in_nothing_but_marks(parts: list[str]) -> None:
     text = "".join(parts)
     assert unmarked(prepare(text.encode(), is_flat=False)[0].decode()) == text
