@@ -103,10 +103,10 @@ CSV_FAULTS = {
         rows=[1],
         rejects={2: ("amount is x, not a finite number", "2,y,x")},
     ),
-    "utf-16.csv": Fault(GOOD.encode("utf-16"), "the text is UTF-16, not UTF-8; say so in the contract"),
+    "utf-16.csv": Fault(GOOD.encode("utf-16"), "is UTF-16, not UTF-8; say so in the contract"),
     "utf-16-unmarked.csv": Fault(GOOD.encode("utf-16-le"), "the text is UTF-16LE, not UTF-8"),
     "latin-1.csv": Fault(
-        (HEADER + "1,Zoë,1\n").encode("latin-1"), "byte 0xEB at offset 19 (line 2); say its encoding"
+        (HEADER + "1,Zoë,1\n").encode("latin-1"), "byte 0xEB at offset 19 (line 2); say"
     ),
     "broken-in-the-middle.csv": Fault(
         LARGE[: len(LARGE) // 2] + b"\xff" + LARGE[len(LARGE) // 2 :],
