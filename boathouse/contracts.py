@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, TypeGuard
 
@@ -178,19 +179,11 @@ class Column:
     position: int = 0  # where it stands in their header, counted from 1; wherever it is if 0
 
     @property
-    def has_other_header(self) -> bool:
-        """Return whether files call it something else, or nothing."""
-        return bool(self.header or self.position)
-
-    @property
     def header_words(self) -> str:
         """Return its name and what files call it, for a message."""
+        header = json.dumps(self.header, ensure_ascii=False) if self.header else ""
         place = f"column {self.position}" if self.position else ""
-        told = (
-            " in ".join(filter(None, [json.dumps(self.header, ensure_ascii=False), place]))
-            if self.header
-            else place
-        )
+        told = " in ".join(filter(None, [header, place]))
         return f"{self.name} (from: {told})" if told else self.name
 
     def is_called(self, header: str) -> bool:
@@ -232,7 +225,7 @@ class Contract:
         """Return the name of the table of rows that a corrected delivery took back."""
         return f"lake.replaced.{identifier(self.source)}"
 
-    @property
+    @cached_property
     def file_columns(self) -> tuple[Column, ...]:
         """Return the columns that are read from a file's content."""
         return tuple(c for c in self.columns if not self._is_from_name(c))
@@ -241,6 +234,14 @@ class Contract:
     def filename_columns(self) -> tuple[Column, ...]:
         """Return the columns that are read from a file's name or path."""
         return tuple(c for c in self.columns if self._is_from_name(c))
+
+    def column(self, name: str) -> Column:
+        """Return a column by its name; one that the contract does not know is text."""
+        return self._by_name.get(name) or Column(name, "varchar", ())
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
 
     def _is_from_name(self, column: Column) -> bool:
         return column.name in (*self.landing.filename_columns, *self.landing.hive_columns)
@@ -255,9 +256,7 @@ class Contract:
     def names_of(self, headers: Sequence[str]) -> list[str]:
         """Return the columns of a file's headers: in snake_case, or as `from` says."""
         names = [self.name_of(header) for header in headers]
-        for column in self.file_columns:
-            if not column.position:
-                continue
+        for column in self._placed:
             names = [_other_than(column, name) for name in names]
             at = column.position - 1
             if at < len(names) and (not column.header or column.is_called(headers[at])):
@@ -267,12 +266,19 @@ class Contract:
     def name_of(self, header: str) -> str:
         """Return the column of one header, or of a key in JSON, wherever it stands."""
         name = snake_case(header)
-        for column in self.file_columns:
-            if column.header and not column.position:
-                if column.is_called(header):
-                    return column.name
-                name = _other_than(column, name)
+        for column in self._renamed:
+            if column.is_called(header):
+                return column.name
+            name = _other_than(column, name)
         return name
+
+    @cached_property
+    def _placed(self) -> list[Column]:
+        return [column for column in self.file_columns if column.position]
+
+    @cached_property
+    def _renamed(self) -> list[Column]:
+        return [c for c in self.file_columns if c.header and not c.position]
 
     def matches(self, name: str) -> bool:
         """Return whether a file name (a path relative to the landing folder) is this source's."""

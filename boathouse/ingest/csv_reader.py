@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from boathouse.contracts import Column, Contract
+from boathouse.contracts import Contract
 from boathouse.ingest.content import Part, RefusedFileError
 from boathouse.ingest.dialect import spelled
 from boathouse.ingest.header import Header, read_header, start_of, without_header
@@ -24,8 +24,8 @@ from boathouse.ingest.records import (
     Chunk,
     Malformed,
     Value,
+    keep_unknown,
     line_pieces,
-    rescued,
     shortened,
     too_long,
     wrong_width,
@@ -177,9 +177,13 @@ class CsvReader:
         for header, path in self._tokenised:
             values = {name: Value(f"c{index}") for index, name in enumerate(header.columns)}
             chunks.append(Chunk(f"read_parquet({path_literal(path)})", values, original="original"))
-        return [
-            _with_extras(_with_spelling(chunk, self._contract), self._contract) for chunk in chunks
-        ]
+        for chunk in chunks:
+            for name, value in chunk.values.items():
+                text = spelled(value.text, self._contract.column(name), self._contract.landing)
+                chunk.values[name] = Value(text)
+            texts = {name: value.text for name, value in chunk.values.items()}
+            keep_unknown(chunk, self._contract, texts)
+        return chunks
 
 
 def _blob_chunk(header: Header, blob: Blob, rejects_table: str) -> Chunk:
@@ -199,25 +203,6 @@ def _blob_chunk(header: Header, blob: Blob, rejects_table: str) -> Chunk:
         delimiter=header.delimiter,
         rejects_table=rejects_table,
     )
-
-
-def _with_spelling(chunk: Chunk, contract: Contract) -> Chunk:
-    """Read values as the contract says that they are written."""
-    columns = {column.name: column for column in contract.columns}
-    for name, value in chunk.values.items():
-        column = columns.get(name, Column(name, "varchar", ()))
-        chunk.values[name] = Value(spelled(value.text, column, contract.landing))
-    return chunk
-
-
-def _with_extras(chunk: Chunk, contract: Contract) -> Chunk:
-    """Put columns the contract does not know into the rescue column."""
-    if contract.landing.new_columns == "rescue":
-        known = {column.name for column in contract.file_columns}
-        new = {name: value.text for name, value in chunk.values.items() if name not in known}
-        if new:
-            chunk.extra = rescued(new)
-    return chunk
 
 
 def has_quoted_fields_only(lines: bytes, delimiter: str) -> bool:

@@ -21,7 +21,7 @@ from typing import Any
 
 import duckdb
 
-from boathouse.contracts import RESERVED, Column, Contract
+from boathouse.contracts import RESERVED, Contract
 from boathouse.ingest.content import Part, RefusedFileError
 from boathouse.ingest.dialect import spelled
 from boathouse.ingest.json_text import as_digits, as_written, is_json, prepare, without_marks
@@ -74,7 +74,6 @@ class JsonReader:
         self._flat_blobs = BlobWriter(work, "json-flat", settings.batch_bytes)
         self._keys: Counter[Path] = Counter()  # in each flat blob
         self._documents: list[tuple[int, int, str]] = []  # records of several lines
-        self._columns = {column.name: column for column in contract.columns}
         self.malformed: list[Malformed] = []
 
     def add(self, file_no: int, part: Part, first_row: int, *, is_lines: bool) -> int:
@@ -91,7 +90,7 @@ class JsonReader:
         if not text.strip():
             raise RefusedFileError(_NOTHING)
         try:
-            records = list(_top_level(text, self._contract.landing.records))
+            records = list(_top_level(text, path))
         except json.JSONDecodeError as error:
             if not path and _is_mostly_lines(text):
                 return self._add_lines(file_no, part, first_row, shape)
@@ -272,8 +271,7 @@ class JsonReader:
 
     def _text(self, name: str, text: str) -> str:
         """Return SQL for a column's text, numbers in it as its type reads them."""
-        column = self._columns.get(name, Column(name, "varchar", ()))
-        landing = self._contract.landing
+        column, landing = self._contract.column(name), self._contract.landing
         if column.scale is not None:
             return as_digits(text, column.scale, spelled(text, column, landing))
         if column.data_type == "double":

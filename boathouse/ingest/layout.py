@@ -10,16 +10,10 @@ from unicodedata import name
 
 from boathouse.contracts import Landing
 from boathouse.ingest.content import SMALL, Part, RefusedFileError
+from boathouse.ingest.text import marked_encoding
 
 _SAMPLE = 1 << 20  # bytes from which an encoding is told
 _SIGNS = "€£¥¢§°«»–—‘’‚“”„…©®™ªº¿¡·×±µ²½¼¾\u00a0"
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 
 
 def laid_out(part: Part, landing: Landing, work: Path, *, is_csv: bool) -> Part:
@@ -69,9 +63,8 @@ def found_encoding(part: Part) -> str:
         RefusedFileError: no encoding makes text of them.
     """
     sample = next(part.pieces(), b"")[:_SAMPLE]
-    for mark, encoding in _MARKS.items():
-        if sample.startswith(mark):
-            return encoding
+    if marked := marked_encoding(sample):
+        return marked
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for piece in part.pieces():

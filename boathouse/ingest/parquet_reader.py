@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from boathouse.contracts import INTEGERS, Column, Contract
+from boathouse.contracts import INTEGERS, Contract
 from boathouse.ingest.content import Part, RefusedFileError
 from boathouse.ingest.dialect import spelled
 from boathouse.ingest.header import header_problem
@@ -114,13 +114,13 @@ class ParquetReader:
         values, originals, extras = {}, [], {}
         for number, (name, column) in enumerate(zip(names, columns, strict=True)):
             # A new column that is not rescued is added, as text.
-            value = _value(name, f"c{number}", column, types.get(name, "varchar"))
-            target = Column(name, types.get(name, "varchar"), ())
+            target = self._contract.column(name)
+            value = _value(name, f"c{number}", column, target.data_type)
             if column.kind == "VARCHAR" or target.data_type in ("date", "timestamp"):
                 text = spelled(value.text, target, self._contract.landing)
                 value = replace(value, text=text)
             if number in cut:
-                value = _cut_value(name, number, column, types.get(name, "varchar"))
+                value = _cut_value(name, number, column, target.data_type)
             if name not in types and self._contract.landing.new_columns == "rescue":
                 value = _for_json(name, value, column)
             values[name] = value

@@ -19,11 +19,13 @@ class Shape:
 
 _LONE_RETURN = re.compile(rb"\r(?!\n)(?=.)", re.DOTALL)
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
+# Those of UTF-32 first: one of them begins like one of UTF-16.
 _MARKS = {
-    codecs.BOM_UTF32_LE: "UTF-32",
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
 }
 
 
@@ -54,12 +56,19 @@ def examine(part: Part) -> Shape:
     return shape
 
 
+def marked_encoding(start: bytes) -> str | None:
+    """Return the encoding that a byte order mark at the start of a text says, by Python's name."""
+    return next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+
+
 def _check_encoding(start: bytes) -> None:
     """Refuse text that says, or shows by its many NUL bytes, that it is not UTF-8."""
-    encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+    encoding = marked_encoding(start)
+    if encoding == "utf-8-sig":
+        encoding = None
     sample = start[:1000]
     if encoding is None and b"\0" in sample:
-        for place, name in ((1, "UTF-16LE"), (0, "UTF-16BE")):
+        for place, name in ((1, "utf-16le"), (0, "utf-16be")):
             if (
                 2 * sample[place::2].count(0)
                 > len(sample[place::2])
@@ -68,8 +77,8 @@ def _check_encoding(start: bytes) -> None:
                 encoding = name
     if encoding is not None:
         raise RefusedFileError(
-            f"the text is {encoding}, not UTF-8; say so in the contract (`encoding: "
-            f"{encoding.lower()}`, or `auto`)"
+            f"the text is {encoding.upper()}, not UTF-8; say so in the contract (`encoding: "
+            f"{encoding}`, or `auto`)"
         )
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from boathouse.contracts import Column, Contract
+from boathouse.contracts import Contract
 from boathouse.ingest.content import Part, RefusedFileError
 from boathouse.ingest.dialect import has_numbers, spelled
 from boathouse.ingest.header import header_problem, names_by_place
@@ -85,7 +85,6 @@ class WorkbookReader:
         self._contract = contract
         self._settings = settings
         self._work = work
-        self._columns = {column.name: column for column in contract.columns}
         self._chunks: list[Chunk] = []
 
     def add(self, file_no: int, part: Part, first_row: int) -> int:
@@ -150,7 +149,7 @@ class WorkbookReader:
     def _text(self, name: str, number: int) -> str:
         """Return SQL for a column's text; what is a number in the workbook is in no dialect."""
         landing = self._contract.landing
-        column = self._columns.get(name, Column(name, "varchar", ()))
+        column = self._contract.column(name)
         text = spelled(f"c{number}", column, landing)
         if not has_numbers(landing) or column.data_type in ("varchar", "date", "timestamp"):
             return text

@@ -12,7 +12,10 @@
         {#- Inputs lacked rows: what the query returned is not what these keys have. -#}
         {{ return("select 1 where false") }}
     {%- endif -%}
-    {%- do refuse_other_types(target, new_rows) -%}
+    {%- if config.get("on_schema_change", "ignore") in ["ignore", "append_new_columns"] -%}
+        {#- With the other two, dbt itself refuses other types or follows them. #}
+        {%- do refuse_other_types(target, new_rows) -%}
+    {%- endif -%}
     {%- do leave_out_other_keys(new_rows) -%}
     {%- do tell_of_shared_keys(new_rows, found["key"]) -%}
     {%- if found["tracks"] %}

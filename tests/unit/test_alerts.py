@@ -191,6 +191,19 @@ def test_failure_is_told_once_until_something_went_well(hook: Webhook) -> None:
     assert len(hook.posted) == 3
 
 
+def errors_of_watch(settings: Settings) -> list[BoathouseError]:
+    """Return the errors of the first three looks of a watch whose runs all fail."""
+    stop, errors = threading.Event(), list[BoathouseError]()
+
+    def on_error(error: BoathouseError) -> None:
+        errors.append(error)
+        if len(errors) == 3:
+            stop.set()
+
+    watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
+    return errors
+
+
 def test_watch_tells_of_a_failure_once_not_at_every_look(hook: Webhook, tmp_path: Path) -> None:
     contract = tmp_path / "project/models/staging/things/_things__sources.yml"
     contract.parent.mkdir(parents=True)
@@ -198,14 +211,7 @@ def test_watch_tells_of_a_failure_once_not_at_every_look(hook: Webhook, tmp_path
     (tmp_path / "project/dbt_project.yml").touch()
     (tmp_path / "project/profiles.yml").touch()
     settings = settings_for(hook, project=tmp_path / "project", home=tmp_path / "data")
-    stop, errors = threading.Event(), list[BoathouseError]()
-
-    def on_error(error: BoathouseError) -> None:
-        errors.append(error)
-        if len(errors) == 3:
-            stop.set()
-
-    watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
+    errors = errors_of_watch(settings)
     assert [type(error) for error in errors] == [ContractError] * 3
     (posted,) = hook.posted
     assert "things" in posted["what"]
@@ -213,17 +219,10 @@ def test_watch_tells_of_a_failure_once_not_at_every_look(hook: Webhook, tmp_path
 
 def test_watch_outlives_what_nobody_has_foreseen(hook: Webhook, tmp_path: Path) -> None:
     (tmp_path / "project/models/things/_things__sources.yml").mkdir(parents=True)  # no file
-    for name in ("dbt_project.yml", "profiles.yml"):
-        (tmp_path / "project" / name).touch()
+    (tmp_path / "project/dbt_project.yml").touch()
+    (tmp_path / "project/profiles.yml").touch()
     settings = settings_for(hook, project=tmp_path / "project", home=tmp_path / "data")
-    stop, errors = threading.Event(), list[BoathouseError]()
-
-    def on_error(error: BoathouseError) -> None:
-        errors.append(error)
-        if len(errors) == 3:
-            stop.set()
-
-    watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
+    errors = errors_of_watch(settings)
     assert [type(error) for error in errors] == [UnexpectedError] * 3
     (posted,) = hook.posted
     assert posted["what"].startswith("Unexpected: IsADirectoryError")
