@@ -148,6 +148,21 @@ class Server:
         )
         return [status for _, status in self.runs()]
 
+    def why_failed(self, run_id: str) -> list[str]:
+        """Return what a run's steps, and the run itself, say of their failure."""
+        found = self.ask(
+            "query ($id: ID!) { runOrError(runId: $id) { ... on Run { eventConnection { events "
+            "{ __typename ... on MessageEvent { message } ... on ExecutionStepFailureEvent "
+            "{ error { message cause { message } } } } } } } }",
+            id=run_id,
+        )["runOrError"]
+        failures = ("ExecutionStepFailureEvent", "RunFailureEvent")
+        return [
+            f"{event['message']} {event.get('error') or ''}"
+            for event in found["eventConnection"]["events"]
+            if event["__typename"] in failures
+        ]
+
 
 @dataclass(frozen=True)
 class Receivers:
@@ -291,7 +306,7 @@ def test_run_terminated_while_it_writes_ends_and_the_next_one_mends_the_lake(
 def test_sensor_releases_what_arrives(server: Server) -> None:
     deliver_next_snapshot(server.house, "1,12,5,2026-02-01")
     server.start_sensor()
-    assert server.wait_for_runs(5)[0] == "SUCCESS"
+    assert server.wait_for_runs(5)[0] == "SUCCESS", server.why_failed(server.runs()[0][0])
     query = "select purchase_id, product_id, user_id from marts.fct_purchases"
     assert server.house.released(query) == [(1, 12, 5)]
 
