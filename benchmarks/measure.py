@@ -114,7 +114,8 @@ class Bench:
             asked = {"function": name, "arguments": arguments, "answer": answer}
             request.write_text(json.dumps(asked, default=str))
             done = self.process([sys.executable, "-m", "benchmarks.child", str(request)], here)
-            return Sample(json.loads(answer.read_text()), done.peak_mib)
+            facts = json.loads(answer.read_text())
+            return Sample(facts, done.peak_mib + facts.pop("helpers_mib"))
 
     def once(self, function: Callable[..., Facts], **arguments: Any) -> Facts:
         """Return what a function made in a `folder` that all benchmarks of this run share."""

@@ -21,8 +21,9 @@ not edit.
   runs in turns (A B A B …). Shown is the median, with the fastest and the slowest run in brackets.
   Seconds count from call to return: starting Python and importing do not count unless a row says
   so. Peak memory is the most that the process ever held, as the operating system counts it,
-  Python and its libraries included. What is read was written just before, so it comes from the
-  operating system's cache for everybody; DuckDB has the same limits of threads and memory.
+  Python and its libraries included, and the most that the process held which reads files for it.
+  What is read was written just before, so it comes from the operating system's cache for everybody;
+  DuckDB has the same limits of threads and memory.
 - **How to repeat it.** `make benchmark`, or `.venv/bin/python -m benchmarks one_more_day` for one
   section; `--work FOLDER` says where its temporary files go (20 GB), `--quick` tries everything
   in small and prints instead of writing here. The rows of a benchmark compare with each other,

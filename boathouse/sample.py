@@ -18,13 +18,14 @@ import duckdb
 from boathouse import contracts
 from boathouse.contracts import RESERVED, Contract, Format, Landing
 from boathouse.errors import UsageError
-from boathouse.ingest.batch import Batch, format_of
 from boathouse.ingest.checks import parse
 from boathouse.ingest.content import RefusedFileError, digest, unpack
 from boathouse.ingest.deliveries import Delivery
 from boathouse.ingest.dialect import spelled
 from boathouse.ingest.header import split_header, start_of
 from boathouse.ingest.layout import found_encoding, laid_out
+from boathouse.ingest.reading import Job, Reading, format_of
+from boathouse.ingest.report import Outcome
 from boathouse.lake import Lake
 from boathouse.settings import Settings
 from boathouse.sql import identifier, literal, snake_case
@@ -119,28 +120,26 @@ def look_at(settings: Settings, samples: Sequence[Path]) -> tuple[Landing, int, 
         duckdb.connect() as con,
     ):
         con.execute("set timezone = 'UTC'")
-        con.execute("attach ':memory:' as lake")
-        con.execute("create schema lake.raw")
-        con.execute("create table lake.raw.sample (_file varchar)")
         files = [_delivery(sample) for sample in samples]
         try:
             landing, named = _landing(files[0], settings, Path(work))
         except RefusedFileError as error:
             raise UsageError(f"{samples[0]}: {error}.", hint="Give another sample file.") from error
         contract = Contract("sample", "sample", samples[0], landing, named, None)
-        batch = Batch(Lake(con), contract, settings, Path(work))
-        for file in files:
-            batch.add(file, digest(file), [], is_redelivery=False)
-        batch.parse()
-        for outcome in batch.outcomes:
-            raise UsageError(f"{outcome.file.path}: {outcome.reason}.", hint="Mend the file.")
-        rows = int(batch.lake.value("select count(*) from records"))
-        names = [name for name, *_ in batch.lake.rows("describe records") if name[0] != "_"]
+        outcomes = {n: Outcome(file, digest(file), "loaded") for n, file in enumerate(files)}
+        reading = Reading(Lake(con), Job(contract, settings, Path(work), outcomes))
+        reading.collect()
+        reading.parse()
+        for outcome in outcomes.values():
+            if outcome.status != "loaded":
+                raise UsageError(f"{outcome.file.path}: {outcome.reason}.", hint="Mend the file.")
+        rows = int(reading.lake.value("select count(*) from records"))
+        names = [name for name, *_ in reading.lake.rows("describe records") if name[0] != "_"]
         if not rows or not names:
             raise UsageError(
                 f"{samples[0]} has no record to learn from.", hint="Give a sample with records."
             )
-        landing, columns = _Reading(batch.lake, names, landing).columns()
+        landing, columns = _Sample(reading.lake, names, landing).columns()
     told = {column.name: column for column in named}
     columns = [
         replace(c, header=told[c.name].header, position=told[c.name].position)
@@ -201,7 +200,7 @@ def _named(headers: list[str]) -> Iterator[contracts.Column]:
             yield contracts.Column(new, "varchar", (), name if new != name else "")
 
 
-class _Reading:
+class _Sample:
     """Finds the dialect under which most columns of `records`, all text, are more than text."""
 
     def __init__(self, lake: Lake, names: list[str], landing: Landing) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from boathouse.contracts import SOURCE_NAME, Landing, load_contracts
 from boathouse.errors import ContractError, UsageError
-from boathouse.ingest.batch import PACKING_SUFFIXES
+from boathouse.ingest.reading import PACKING_SUFFIXES
 from boathouse.sample import RANGES, Column, look_at
 from boathouse.settings import Settings
 from boathouse.sql import identifier, snake_case

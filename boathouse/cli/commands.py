@@ -13,6 +13,7 @@ import typer
 from boathouse.cli.options import Debug, Json, print_json, progress, state
 from boathouse.cli.options import read_settings as _settings
 from boathouse.cli.several import Several
+from boathouse.ingest import apart
 
 app = typer.Typer(
     help="Boathouse: raw files in, tested marts out, in a warehouse that you own.",
@@ -93,6 +94,7 @@ def load(
     debug: Debug = False,
 ) -> None:
     """Load what waits in landing into the lake."""
+    apart.make_ready()
     from boathouse.cli import show
     from boathouse.ingest.loader import load as load_files
 
@@ -168,6 +170,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Do the main job: load, build, release."""
+    apart.make_ready()
     from boathouse import pipeline
     from boathouse.cli import show
 
@@ -188,6 +191,7 @@ def watch(
     debug: Debug = False,
 ) -> None:
     """Do the main job whenever files arrive, building only what they touch."""
+    apart.make_ready()
     from boathouse.cli import show
     from boathouse.watch import watch as watch_landing
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from boathouse.contracts import Contract
 from boathouse.ingest.content import Part, RefusedFileError
+from boathouse.ingest.counting import count, has_quoted_fields_only
 from boathouse.ingest.dialect import spelled
-from boathouse.ingest.header import Header, read_header, start_of, without_header
+from boathouse.ingest.header import HEADER_LIMIT, Header, read_header, start_of, without_header
 from boathouse.ingest.records import (
     BROKEN_QUOTES,
     Blob,
@@ -31,12 +32,11 @@ from boathouse.ingest.records import (
     wrong_width,
 )
 from boathouse.ingest.text import Shape, examine
-from boathouse.settings import Settings
+from boathouse.settings import MIB, Settings
 from boathouse.sql import literal, path_literal
 
 ROWS_A_GROUP = 50_000
-# Whole lines of fields with or without quotes around them, NUL (which no text has) between them.
-_RECORDS = re.compile(rb'(?:(?:"[^"\n]*+(?:""[^"\n]*+)*+"|[^"\n\0]*+)[\n\0])*+')
+CHARACTERS_A_GROUP = 16 * MIB
 
 
 class CsvReader:
@@ -92,9 +92,9 @@ class CsvReader:
         for number, piece in enumerate(line_pieces(part)):
             is_first = number == 0 and header.lines > 0
             lines = without_empty_lines(piece[piece.index(b"\n") + 1 :] if is_first else piece)
-            count = lines.count(b"\n")
-            writer.add(file_no, first_row + rows, lines, count)
-            rows += count
+            added = count(lines, b"\n")
+            writer.add(file_no, first_row + rows, lines, added)
+            rows += added
         return rows
 
     def _tokenise(self, file_no: int, part: Part, first_row: int, header: Header) -> int:
@@ -115,9 +115,12 @@ class CsvReader:
         row = first_row - 1
         malformed: list[Malformed] = []
         rows: list[tuple[object, ...]] = []
+        size = 0
         with pq.ParquetWriter(path, schema) as writer:
 
             def write_out() -> None:
+                nonlocal size
+                size = 0
                 columns = zip(*rows, strict=True) if rows else [()] * len(schema)
                 arrays = [pa.array(c, kind) for c, kind in zip(columns, schema.types, strict=True)]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -126,10 +129,11 @@ class CsvReader:
             for fields, text, problem in self._split(part, header):
                 row += 1
                 if problem:
-                    malformed.append(Malformed(file_no, row, problem, shortened(text)))
+                    malformed.append(Malformed(file_no, row, problem, text))
                     continue
                 rows.append((file_no, row, text, *fields[: len(names)]))
-                if len(rows) == ROWS_A_GROUP:
+                size += len(text)
+                if len(rows) == ROWS_A_GROUP or size > CHARACTERS_A_GROUP:
                     write_out()
             write_out()
         self.malformed += malformed
@@ -139,10 +143,11 @@ class CsvReader:
     def _split(self, part: Part, header: Header) -> Iterator[tuple[list[str], str, str]]:
         """Yield each record's fields, original text, and what is wrong with it if anything."""
         with _open_text(part) as lines:
-            recorder = _Recorder(lines)
+            recorder = _Recorder(lines, HEADER_LIMIT)
             if header.lines:
                 next(csv.reader(recorder, delimiter=header.delimiter))
                 recorder.take()
+            recorder.limit = self._settings.max_record_bytes
             records = csv.reader(recorder, delimiter=header.delimiter, strict=True)
             while True:
                 problem = ""
@@ -151,21 +156,20 @@ class CsvReader:
                     fields = next(records)
                 except StopIteration:
                     return
+                except _TooLongError:
+                    text, length = recorder.skip()
+                    records = csv.reader(recorder, delimiter=header.delimiter, strict=True)
+                    yield [], shortened(text, length), too_long(length, self._settings)
+                    continue
                 except csv.Error as error:
                     if "unexpected end" in str(error):
-                        raise RefusedFileError(
-                            f"a quoted field that opens on line {recorder.first_line:,} "
-                            "is never closed"
-                        ) from None
+                        raise RefusedFileError(_never_closed(recorder.first_line)) from None
                     problem = BROKEN_QUOTES
                 text = recorder.take()
                 if not text:
                     continue
-                if len(text) > self._settings.max_record_bytes:
-                    problem = too_long(len(text), self._settings)
-                elif not problem:
-                    problem = wrong_width(fields, len(header.columns))
-                yield fields, text, problem
+                problem = problem or wrong_width(fields, len(header.columns))
+                yield fields, shortened(text) if problem else text, problem
 
     def chunks(self) -> list[Chunk]:
         """Return how to read all that was added."""
@@ -205,11 +209,6 @@ def _blob_chunk(header: Header, blob: Blob, rejects_table: str) -> Chunk:
     )
 
 
-def has_quoted_fields_only(lines: bytes, delimiter: str) -> bool:
-    """Return whether all quotes in whole lines are around fields, or doubled inside them."""
-    return bool(_RECORDS.fullmatch(lines.replace(delimiter.encode(), b"\0")))
-
-
 def without_empty_lines(lines: bytes) -> bytes:
     """Return whole lines without those that are empty."""
     return re.sub(rb"\n\n+", b"\n", lines.lstrip(b"\n"))
@@ -219,30 +218,79 @@ def _open_text(part: Part) -> io.TextIOWrapper:
     return io.TextIOWrapper(part.open(), encoding="utf-8-sig", newline="")
 
 
+def _never_closed(line: int) -> str:
+    return f"a quoted field that opens on line {line:,} is never closed"
+
+
+class _TooLongError(Exception):
+    """The record that is being read is longer than the limit."""
+
+
 class _Recorder:
     """Hands lines to the csv module and remembers those of the record being read."""
 
-    def __init__(self, lines: io.TextIOWrapper) -> None:
+    def __init__(self, lines: io.TextIOWrapper, limit: int) -> None:
         self._lines = lines
-        self._taken: list[str] = []
+        self.limit = limit  # characters
+        self._taken = io.StringIO(newline="")
+        self._size = 0
         self._count = 0
+        self._first_line = 1
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
-        self._taken.append(line)
-        self._count += 1
+        # A line that is longer comes in pieces, of which the first is too much already.
+        line = self._lines.readline(self.limit + len("\r\n") + 1)
+        if not line:
+            raise StopIteration
+        self._taken.write(line)
+        self._size += len(line)
+        self._count += line.endswith(("\r", "\n"))
+        if self._size - _end_of(line) > self.limit:
+            raise _TooLongError
         return line
 
     @property
     def first_line(self) -> int:
         """Return the number of the current record's first line, counted from 1."""
-        return self._count - len(self._taken) + 1
+        return self._first_line
 
     def take(self) -> str:
         """Return the text of the record just read and start the next one."""
-        text = "".join(self._taken).rstrip("\r\n")
-        self._taken.clear()
+        text = self._taken.getvalue().rstrip("\r\n")
+        self._start()
         return text
+
+    def skip(self) -> tuple[str, int]:
+        """Go to the end of a record that is too long; return its start, and its length.
+
+        It ends with a line up to which each quote has its other one.
+
+        Raises:
+            RefusedFileError: there is no such line.
+        """
+        text = self._taken.getvalue()
+        length, is_quoted, line = len(text), text.count('"') % 2 == 1, text
+        while is_quoted or not line.endswith(("\r", "\n")):
+            line = self._lines.readline(self.limit)
+            if not line:
+                break
+            length += len(line)
+            self._count += line.endswith(("\r", "\n"))
+            is_quoted ^= line.count('"') % 2 == 1
+        if is_quoted:
+            raise RefusedFileError(_never_closed(self._first_line))
+        self._start()
+        return text, length - _end_of(line)
+
+    def _start(self) -> None:
+        self._taken.seek(0)
+        self._taken.truncate()
+        self._size = 0
+        self._first_line = self._count + 1
+
+
+def _end_of(line: str) -> int:
+    return len(line) - len(line.rstrip("\r\n"))

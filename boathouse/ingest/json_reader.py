@@ -10,28 +10,31 @@ keys, nothing was. Where there are not, they are read like all others.
 """
 
 import json
+import pickle
 import re
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from json.scanner import make_scanner
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from boathouse.contracts import RESERVED, Contract
-from boathouse.ingest.content import Part, RefusedFileError
-from boathouse.ingest.dialect import spelled
+from boathouse.ingest.content import PIECE, Part, RefusedFileError
+from boathouse.ingest.counting import count
+from boathouse.ingest.dialect import has_numbers, spelled
+from boathouse.ingest.json_documents import NOTHING, InvalidError, elements
 from boathouse.ingest.json_text import as_digits, as_written, is_json, prepare, without_marks
 from boathouse.ingest.records import (
     Blob,
     BlobWriter,
     Chunk,
+    LongLine,
     Malformed,
     Value,
-    line_pieces,
+    line_pieces_within,
     shortened,
     too_long,
 )
@@ -40,10 +43,7 @@ from boathouse.lake import Lake
 from boathouse.settings import Settings
 from boathouse.sql import identifier, literal, literal_list, path_literal
 
-Scan = Callable[[str, int], tuple[Any, int]]
 LONGEST_TO_PATCH = 50_000  # bytes
-_WHITESPACE = re.compile(r"[ \t\n\r]*")
-_SEPARATOR = re.compile(r"[ \t\n\r]*([,\]])[ \t\n\r]*")  # of an array, or its end
 _BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
 # The record if it is a JSON object, else null; the JSON functions fail on text that is no JSON.
 _OBJECT = (
@@ -52,7 +52,6 @@ _OBJECT = (
 )
 _NOT_AN_OBJECT = "the record is no valid JSON object"
 _LENIENT = "the record has NaN, Infinity or a comma too many, and so is no valid JSON"
-_NOTHING = "there is nothing but white space in it"
 
 
 class JsonReader:
@@ -74,6 +73,8 @@ class JsonReader:
         self._flat_blobs = BlobWriter(work, "json-flat", settings.batch_bytes)
         self._keys: Counter[Path] = Counter()  # in each flat blob
         self._documents: list[tuple[int, int, str]] = []  # records of several lines
+        self._documents_size = 0
+        self._document_tables: list[str] = []
         self.malformed: list[Malformed] = []
 
     def add(self, file_no: int, part: Part, first_row: int, *, is_lines: bool) -> int:
@@ -86,52 +87,81 @@ class JsonReader:
         path = self._contract.landing.records
         if not path and not _is_document(part, is_lines=is_lines):
             return self._add_lines(file_no, part, first_row, shape)
-        text = without_mark(part.whole()).decode("utf-8")
-        if not text.strip():
-            raise RefusedFileError(_NOTHING)
-        try:
-            records = list(_top_level(text, path))
-        except json.JSONDecodeError as error:
-            if not path and _is_mostly_lines(text):
-                return self._add_lines(file_no, part, first_row, shape)
-            raise RefusedFileError(
-                f"it is not valid JSON: {error.msg} at line {error.lineno:,}, "
-                f"column {error.colno:,}"
-            ) from None
-        except RecursionError:
-            raise RefusedFileError("its JSON is nested too deeply to be read") from None
-        lines = "\n".join([*records, ""])
-        if "\r" not in lines and lines.count("\n") == len(records):
+        with tempfile.SpooledTemporaryFile(PIECE, dir=str(self._work)) as kept:
+            try:
+                for texts in _groups(elements(part, path, self._settings.max_record_bytes)):
+                    pickle.dump(texts, kept)
+            except InvalidError:
+                if not path and _is_mostly_lines(part):
+                    return self._add_lines(file_no, part, first_row, shape)
+                raise
+            end = kept.tell()
+            kept.seek(0)
+            row = first_row
+            while kept.tell() < end:
+                row += self._add_texts(file_no, row, pickle.load(kept))
+        return row - first_row
+
+    def _add_texts(self, file_no: int, first_row: int, texts: list[str]) -> int:
+        """Take in records of a document and return how many they are."""
+        lines = "\n".join([*texts, ""])
+        if "\r" not in lines and lines.count("\n") == len(texts):
             return self._add_records(file_no, first_row, lines.encode())
         row = first_row
-        for has_breaks, group in groupby(records, lambda text: "\n" in text or "\r" in text):
-            texts = list(group)
+        for has_breaks, group in groupby(texts, lambda text: "\n" in text or "\r" in text):
+            some = list(group)
             if has_breaks:  # and is to keep them
-                self._add_documents(file_no, row, texts)
+                self._add_documents(file_no, row, some)
             else:
-                self._add_records(file_no, row, "".join(f"{text}\n" for text in texts).encode())
-            row += len(texts)
-        return len(records)
+                self._add_records(file_no, row, "".join(f"{text}\n" for text in some).encode())
+            row += len(some)
+        return len(texts)
 
     def _add_documents(self, file_no: int, first_row: int, texts: list[str]) -> None:
         for row, text in enumerate(texts, first_row):
             if len(text) > self._settings.max_record_bytes:
                 self._set_aside(file_no, row, text)
             else:
-                prepared, _ = prepare(text.encode(), is_flat=False)
+                prepared, _ = self._prepare(text.encode(), is_flat=False)
                 self._documents.append((file_no, row, prepared.decode()))
+                self._documents_size += len(text)
+        if self._documents_size > 2 * PIECE:
+            self._keep_documents()
+
+    def _prepare(self, lines: bytes, *, is_flat: bool) -> tuple[bytes, bool]:
+        landing = self._contract.landing
+        any_point = has_numbers(landing) or bool(landing.null_values)
+        return prepare(lines, is_flat=is_flat, any_point=any_point)
+
+    def _keep_documents(self) -> None:
+        """Put the records of several lines that were collected into a table of their own."""
+        if not self._documents:
+            return
+        table = f"json_documents_{len(self._document_tables)}"
+        columns = {"_file_no": "integer", "_row": "bigint", "doc": "varchar"}
+        self._lake.put("json_texts", columns, self._documents)
+        self._con.execute(
+            f"create or replace temp table {table} as "
+            f"select _file_no, _row, doc, {_OBJECT} from json_texts"
+        )
+        self._document_tables.append(table)
+        self._documents, self._documents_size = [], 0
 
     def _add_lines(self, file_no: int, part: Part, first_row: int, shape: Shape) -> int:
-        rows = 0
-        for piece in line_pieces(part):
+        row = first_row
+        for piece in line_pieces_within(part, self._settings.max_record_bytes):
             lines = piece
+            if isinstance(lines, LongLine):
+                self._set_aside(file_no, row, lines.start, lines.length)
+                row += 1
+                continue
             # A blank last line without an end is blank all the same.
             if shape.has_blank_line or shape.has_lone_return or lines[-2:].isspace():
                 lines = _BLANK_LINES.sub(b"\n", b"\n" + lines)[1:]
-            rows += self._add_records(file_no, first_row + rows, lines)
-        if rows == 0:
-            raise RefusedFileError(_NOTHING)
-        return rows
+            row += self._add_records(file_no, row, lines)
+        if row == first_row:
+            raise RefusedFileError(NOTHING)
+        return row - first_row
 
     def _add_records(self, file_no: int, first_row: int, lines: bytes) -> int:
         """Take in lines that are a record each and return how many they are."""
@@ -144,22 +174,22 @@ class JsonReader:
                 row += self._add_run(file_no, row, run)
         return row - first_row
 
-    def _set_aside(self, file_no: int, row: int, text: str) -> None:
-        """Reject a record that is too long to be read."""
-        problem = too_long(len(text), self._settings)
-        self.malformed.append(Malformed(file_no, row, problem, shortened(text)))
+    def _set_aside(self, file_no: int, row: int, text: str, length: int = 0) -> None:
+        """Reject a record that is too long to be read; of its text there may be the start alone."""
+        problem = too_long(length or len(text), self._settings)
+        self.malformed.append(Malformed(file_no, row, problem, shortened(text, length)))
 
     def _add_run(self, file_no: int, first_row: int, lines: bytes) -> int:
         """Put lines into the blob that fits them and return how many they are."""
-        count = lines.count(b"\n")
-        is_flat = count > 0 and _are_flat(lines, count)
-        lines, may_be_lenient = prepare(lines, is_flat=is_flat)
+        added = count(lines, b"\n")
+        is_flat = added > 0 and _are_flat(lines, added)
+        lines, may_be_lenient = self._prepare(lines, is_flat=is_flat)
         if is_flat and not may_be_lenient:
-            self._flat_blobs.add(file_no, first_row, lines, count)
-            self._keys[self._flat_blobs.blobs[-1].path] += lines.count(b'":')
+            self._flat_blobs.add(file_no, first_row, lines, added)
+            self._keys[self._flat_blobs.blobs[-1].path] += count(lines, b'":')
         else:
-            self._blobs.add(file_no, first_row, lines, count)
-        return count
+            self._blobs.add(file_no, first_row, lines, added)
+        return added
 
     def chunks(self) -> list[Chunk]:
         """Return how to read all that was added."""
@@ -172,14 +202,8 @@ class JsonReader:
             self._lines_chunk(f"json_lines_{number}", blob)
             for number, blob in enumerate(self._blobs.blobs)
         ]
-        if self._documents:
-            columns = {"_file_no": "integer", "_row": "bigint", "doc": "varchar"}
-            self._lake.put("json_texts", columns, self._documents)
-            self._con.execute(
-                f"create or replace temp table json_documents as "
-                f"select _file_no, _row, doc, {_OBJECT} from json_texts"
-            )
-            chunks.append(self._chunk("json_documents", None))
+        self._keep_documents()
+        chunks += [self._chunk(table, None) for table in self._document_tables]
         return chunks
 
     def _flat_chunk(self, table: str, blob: Blob) -> Chunk | None:
@@ -367,13 +391,13 @@ def _pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
-def _are_flat(lines: bytes, count: int) -> bool:
+def _are_flat(lines: bytes, number: int) -> bool:
     """Return whether each line may be an object without others in it, its keys ending in `":`."""
     return (
         b"[" not in lines
         and b"\t" not in lines
         and (b" " not in lines or b" :" not in lines)
-        and lines.count(b"{") == count
+        and count(lines, b"{") == number
     )
 
 
@@ -398,11 +422,28 @@ def _is_document(part: Part, *, is_lines: bool) -> bool:
     return not _is_json(start.replace(b"\r", b"\n").partition(b"\n")[0])
 
 
-def _is_mostly_lines(text: str) -> bool:
+def _is_mostly_lines(part: Part) -> bool:
     """Return whether most lines are objects of their own: then only the others are broken."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    objects = sum(line.startswith("{") and _is_json(line) for line in lines)
-    return 2 * objects > len(lines)
+    all_of_them = objects = 0
+    for piece in line_pieces_within(part, LONGEST_TO_PATCH):
+        lines = [] if isinstance(piece, LongLine) else piece.split(b"\n")
+        all_of_them += sum(bool(line.strip()) for line in lines)
+        objects += sum(line.startswith(b"{") and _is_json(line) for line in lines)
+    return 2 * objects > all_of_them
+
+
+def _groups(texts: Iterator[str]) -> Iterator[list[str]]:
+    """Yield texts in lists of a few megabytes."""
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        group.append(text)
+        size += len(text)
+        if size > PIECE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _is_json(text: str | bytes) -> bool:
@@ -429,96 +470,3 @@ def _runs(lines: bytes, limit: int) -> Iterator[tuple[bytes, bool]]:
         kept = []
         yield line, True
     yield b"".join(kept), False
-
-
-def _top_level(text: str, path: str = "") -> Iterator[str]:
-    """Yield the records of a document: an array's elements, or objects one after the other.
-
-    With a path, `data.items`, those of the array at that place in the document.
-
-    Raises:
-        JSONDecodeError, RecursionError: it is not valid JSON, or nested too deeply.
-        RefusedFileError: there is no array at the path.
-    """
-    # Numbers stay text, however long; NaN and Infinity are for the columns' types to judge.
-    decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-    scan = make_scanner(decoder)  # type: ignore[arg-type]  # typeshed lacks its parameter
-    at = _skip(text, 0)
-    if path:
-        _, end = _scanned(scan, text, at)
-        _nothing_after(text, _skip(text, end))
-        at = _array_at(scan, text, at, path)
-    in_array = text[at : at + 1] == "["
-    if in_array:
-        at = _skip(text, at + 1)
-        if text[at : at + 1] == "]":
-            if not path:
-                _nothing_after(text, _skip(text, at + 1))
-            return
-    while True:
-        _, end = _scanned(scan, text, at)
-        yield text[at:end]
-        if not in_array:
-            at = _skip(text, end)
-            if at == len(text):
-                return
-            continue
-        separator = _SEPARATOR.match(text, end)
-        if separator is None:
-            raise json.JSONDecodeError("expected ',' or ']'", text, _skip(text, end))
-        at = separator.end()
-        if separator[1] == "]":
-            if not path:
-                _nothing_after(text, at)
-            return
-
-
-def _scanned(scan: Scan, text: str, at: int) -> tuple[Any, int]:
-    try:
-        return scan(text, at)
-    except StopIteration as error:
-        raise json.JSONDecodeError("Expecting value", text, error.value) from None
-
-
-def _array_at(scan: Scan, text: str, at: int, path: str) -> int:
-    """Return where the array begins that stands at a path in a valid document.
-
-    Raises:
-        RefusedFileError: there is none.
-    """
-    for key in path.split("."):
-        at = _value_of(scan, text, at, key)
-        if at < 0:
-            raise RefusedFileError(f"there is no {key!r} in it (records: {path})")
-    if text[at : at + 1] != "[":
-        raise RefusedFileError(f"what stands at {path!r} in it is no array (records: {path})")
-    return at
-
-
-def _value_of(scan: Scan, text: str, at: int, key: str) -> int:
-    """Return where the value of a key begins, the last one if it comes twice; -1 without one."""
-    found = -1
-    if text[at : at + 1] != "{":
-        return found
-    at = _skip(text, at + 1)
-    while text[at : at + 1] != "}":
-        name, at = _scanned(scan, text, at)
-        at = _skip(text, _skip(text, at) + 1)
-        if name == key:
-            found = at
-        _, at = _scanned(scan, text, at)
-        at = _skip(text, at)
-        if text[at : at + 1] == ",":
-            at = _skip(text, at + 1)
-    return found
-
-
-def _skip(text: str, at: int) -> int:
-    """Return the place of the first character from `at` on that is no white space."""
-    space = _WHITESPACE.match(text, at)
-    return space.end() if space else at
-
-
-def _nothing_after(text: str, at: int) -> None:
-    if at < len(text):
-        raise json.JSONDecodeError("there is more after the array", text, at)

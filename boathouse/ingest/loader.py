@@ -19,7 +19,7 @@ from boathouse import catalog, lake, lock
 from boathouse.checkpoints import reached
 from boathouse.contracts import Contract
 from boathouse.errors import BoathouseError, ContractError, UsageError
-from boathouse.ingest import deliveries, ledger
+from boathouse.ingest import apart, deliveries, ledger
 from boathouse.ingest.batch import Batch
 from boathouse.ingest.content import RefusedFileError, UnfinishedFileError, digest
 from boathouse.ingest.deliveries import Delivery, is_unchanged
@@ -74,6 +74,7 @@ def load(
     started = time.monotonic()
     report = LoadReport()
     deliveries.make_folders(settings, contracts)
+    apart.make_ready()
     with lock.writer(settings, command):
         waiting = deliveries.find(settings, contracts, sources)
         report.left_alone = list(waiting.unfinished)
@@ -140,11 +141,9 @@ class _ToDo:
             if not source:
                 raise
             self._waiting = deque(batch for batch in self._waiting if batch[0].source != source)
-        except BoathouseError:
-            raise
         except Exception as error:
             is_set_aside = len(self._at_work) == 1 and self._at_work[0].refusal
-            if not self._at_work or is_set_aside or _is_of_this_machine(error):
+            if not self._at_work or is_set_aside or not is_of_files(error):
                 raise
             self._waiting.extendleft(reversed(list(self._mended(error))))
         self._at_work = []
@@ -158,15 +157,22 @@ class _ToDo:
             self._suspect = files[0]
             yield files
         else:
-            reason = str(error).partition("\n")[0]
-            if not isinstance(error, RefusedFileError):
-                reason = f"unexpected: {type(error).__name__}: {reason}"
+            refused = isinstance(error, RefusedFileError)
+            reason = str(error) if refused else unexpected(error)
             yield [replace(files[0], refusal=reason)]
 
 
-def _is_of_this_machine(error: Exception) -> bool:
-    """Return whether an error says that the machine, not the file, is in a bad state."""
-    return lake.is_full_disk(error) or (isinstance(error, OSError) and error.errno in _MACHINE)
+def is_of_files(error: Exception) -> bool:
+    """Return whether an error may be for the files that were read, not for what they met."""
+    is_of_machine = isinstance(error, OSError) and error.errno in _MACHINE
+    return not (isinstance(error, BoathouseError) or is_of_machine or lake.is_full_disk(error))
+
+
+def unexpected(error: Exception) -> str:
+    """Return the reason for a file that an error is for which nobody has foreseen."""
+    said = str(error).partition("\n")[0]
+    kind = "" if isinstance(error, apart.ReaderError) else f"{type(error).__name__}: "
+    return f"unexpected: {kind}{said}"
 
 
 def batches(files: list[Delivery], settings: Settings) -> Iterator[list[Delivery]]:
@@ -241,6 +247,7 @@ def load_batch(
                 recovered.append(Outcome(file, sha256, cut_short.status, load_id=load_id))
             else:
                 batch.add(file, sha256, [] if again else seen, is_redelivery=bool(before))
+        batch.read()
         reached("load:read")
         commit(batch)
         reached("load:committed")

@@ -1,4 +1,4 @@
-"""From chunks of texts to temporary tables of typed records, with the reasons against each.
+"""From chunks of texts to Parquet files of typed records, with the reasons against each.
 
 Here DuckDB does the work. What it splits is counted against the lines the readers counted; files
 for which the two do not agree are named, so that they can be read again in another way.
@@ -6,10 +6,11 @@ for which the two do not agree are named, so that they can be read again in anot
 
 import csv
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import duckdb
 
-from boathouse.contracts import Column, Contract
+from boathouse.contracts import RESCUE_COLUMN, Column, Contract
 from boathouse.errors import ContractError
 from boathouse.ingest.checks import typed_select
 from boathouse.ingest.json_text import without_marks
@@ -24,16 +25,20 @@ from boathouse.ingest.records import (
     wrong_width,
 )
 from boathouse.lake import Lake
-from boathouse.sql import path_literal
+from boathouse.sql import identifier, literal, path_literal
+
+MANY_COLUMNS = 50
+FEW_SPANS = 20  # for which it is faster to compute where a record stood than to look it up
 
 
 class Parser:
-    """Parses chunks into tables; `publish` makes them one view, `records`."""
+    """Parses chunks into Parquet files; `records` is the query over all of them."""
 
-    def __init__(self, opened: Lake, contract: Contract) -> None:
+    def __init__(self, opened: Lake, contract: Contract, work: Path) -> None:
         self._lake = opened
         self._con = opened.con
         self._contract = contract
+        self._work = work
         self._records: list[_Records] = []
         self.malformed: list[Malformed] = []
 
@@ -44,10 +49,12 @@ class Parser:
             ContractError: a rule of the contract cannot be run.
         """
         misread: set[int] = set()
+        if len(columns) > MANY_COLUMNS:
+            # Looking for them takes the square of the columns: minutes where there are hundreds.
+            self._con.execute("set disabled_optimizers = 'common_subexpressions'")
         for chunk in chunks:
-            table = f"records_{len(self._records)}"
             try:
-                self._records.append(_Records(self._parse_chunk(chunk, table, columns)))
+                self._records.append(_Records(self._parse_chunk(chunk, columns)))
             except _MisreadError:
                 misread |= {span.file_no for span in chunk.blob.spans} if chunk.blob else set()
         return misread
@@ -58,52 +65,96 @@ class Parser:
             records.without |= file_nos
         self.malformed = [m for m in self.malformed if m.file_no not in file_nos]
 
-    def publish(self, columns: list[Column]) -> None:
-        """Make the view `records` of all that was parsed and not forgotten."""
+    def records(self, columns: list[Column]) -> str:
+        """Return a query for all that was parsed and not forgotten.
+
+        It reads Parquet files in the work folder alone, so that any engine can run it.
+        """
         if not self._records:
             nothing = Chunk("(select 0::int as _file_no, 0::bigint as _row where false)", {})
             self.parse([nothing], columns)
-        union = " union all by name ".join(records.select() for records in self._records)
-        self._con.execute(f"create or replace temp view records as {union}")
+        return " union all by name ".join(records.select() for records in self._records)
 
-    def _parse_chunk(self, chunk: Chunk, table: str, columns: list[Column]) -> str:
-        """Parse a chunk into tables and return the relation of its records."""
+    def _parse_chunk(self, chunk: Chunk, columns: list[Column]) -> str:
+        """Parse a chunk and return the query for its records."""
+        number = len(self._records)
+        path = self._work / f"records-{number}.parquet"
         has_rescue = self._contract.landing.new_columns == "rescue"
-        query = typed_select(columns, chunk, has_rescue=has_rescue)
+        types = {column.name: column.data_type for column in columns}
+        types |= {RESCUE_COLUMN: "json"} if has_rescue else {}
+        types |= {"_reasons": "varchar[]", "_text": "varchar"}
         if chunk.blob is None:
-            relation = table
-            run_rules(self._con, self._contract, f"create or replace temp table {table} as {query}")
+            types = {"_file_no": "integer", "_row": "bigint", **types}
+        # Names of our own, since DuckDB gives some names in a file a meaning of its own.
+        named = ", ".join(f"{identifier(name)} as c{n}" for n, name in enumerate(types))
+        query = typed_select(columns, chunk, has_rescue=has_rescue)
+        statement = self._copy(f"select {named} from ({query})", path)
+        values = {
+            name: f"parsed.c{n}::{data_type}" for n, (name, data_type) in enumerate(types.items())
+        }
+        if chunk.blob is None:
+            run_rules(self._con, self._contract, statement)
+            origin = f"read_parquet({path_literal(path)}) as parsed"
         else:
-            relation = self._parse_blob(chunk, chunk.blob, table, query)
+            count, bad_lines = self._split(chunk, statement)
+            self._require_all(chunk, chunk.blob, count, bad_lines)
+            origin = self._placed(chunk, chunk.blob, path, sorted(bad_lines), values)
         for scratch in chunk.scratch_tables:
             self._con.execute(f"drop table if exists {scratch}")
-        return relation
+        selected = ", ".join(f"{value} as {identifier(name)}" for name, value in values.items())
+        return f"select {selected} from {origin}"
 
-    def _parse_blob(self, chunk: Chunk, blob: Blob, table: str, query: str) -> str:
-        parsed = f"{table}_parsed"
-        bad_lines = self._split(chunk, f"create or replace temp table {parsed} as {query}")
-        found = self._lake.value(f"select count(*) from {parsed}")
-        if found + len(bad_lines) != blob.lines:
+    def _copy(self, query: str, path: Path) -> str:
+        target = literal(str(path))
+        return f"copy ({query}) to {target} (format parquet, compression uncompressed)"
+
+    def _require_all(
+        self, chunk: Chunk, blob: Blob, count: int, bad_lines: dict[int, tuple[str, str]]
+    ) -> None:
+        if count + len(bad_lines) != blob.lines:
             if chunk.rejects_table is None:
-                raise AssertionError(f"{blob.lines} lines were counted but {found} were read")
+                raise AssertionError(f"{blob.lines} lines were counted but {count} were read")
             raise _MisreadError
         for line, (reason, text) in bad_lines.items():
             self.malformed.append(Malformed(*locate(blob.spans, line), reason, text))
-        places = self._place(without_lines(blob.spans, sorted(bad_lines)), f"{table}_places")
-        # Both tables are in the order of the blob's lines. By row number, DuckDB joins them with
-        # all threads; a positional join has one.
-        among = f"from {parsed} as parsed inner join {places} as places using (rowid)"
-        if chunk.original is None:
-            self._look_up_originals(blob, parsed, among)
-        return f"(select places._file_no, places._row, parsed.* {among})"
 
-    def _split(self, chunk: Chunk, statement: str) -> dict[int, tuple[str, str]]:
-        """Run a statement over a blob; return the lines DuckDB could not split, why, and text."""
+    def _placed(
+        self, chunk: Chunk, blob: Blob, path: Path, bad_lines: list[int], values: dict[str, str]
+    ) -> str:
+        """Return the origin of a blob's records, and add to `values` where each one stood."""
+        spans = without_lines(blob.spans, bad_lines)
+        origin = f"{_numbered(path)} as parsed"
+        if not 0 < len(spans) <= FEW_SPANS:
+            # The records and their places are both in the order of the blob's lines.
+            places = path.with_suffix(".places.parquet")
+            self._place(spans, places)
+            origin += f" inner join {_numbered(places)} as places using (file_row_number)"
+            file_no, row, line = "places._file_no", "places._row", "places.line"
+        else:
+            file_no, row, line = _places(spans)
+        if chunk.original is None:
+            text = values["_text"]
+            originals = path.with_suffix(".originals.parquet")
+            bad = f"select parsed.file_row_number as number, {line} as line from {origin} "
+            bad += f"where {values['_reasons']} is not null"
+            if self._look_up_originals(blob, bad, originals):
+                origin += (
+                    f" left join read_parquet({path_literal(originals)}) as originals "
+                    "on parsed.file_row_number = originals.number"
+                )
+                values["_text"] = f"coalesce(originals.text, {text})"
+        values |= {"_file_no": file_no, "_row": row}
+        return origin
+
+    def _split(self, chunk: Chunk, statement: str) -> tuple[int, dict[int, tuple[str, str]]]:
+        """Run a statement over a blob; return how many records it has written.
+
+        Also the lines DuckDB could not split, why, and their text.
+        """
         if chunk.rejects_table is None:
-            run_rules(self._con, self._contract, statement)
-            return {}
+            return int(run_rules(self._con, self._contract, statement).fetchall()[0][0]), {}
         try:
-            self._con.execute(statement)
+            count = int(self._con.execute(statement).fetchall()[0][0])
             rows = self._lake.rows(
                 f"select line, any_value(csv_line) from {chunk.rejects_table} group by line"
             )
@@ -119,47 +170,60 @@ class Parser:
             if "\n" in text or not reason:
                 raise _MisreadError
             bad_lines[line - 1] = (reason, text)
-        return bad_lines
+        return count, bad_lines
 
-    def _place(self, spans: list[Span], table: str) -> str:
-        """Make a table of the file, row and line of every record, in the order of the lines."""
+    def _place(self, spans: list[Span], path: Path) -> None:
+        """Write the file, row and line of every record, in the order of the lines."""
         self._lake.put(
             "spans",
             {"_file_no": "integer", "first_row": "bigint", "lines": "bigint", "line": "bigint"},
             [(span.file_no, span.first_row, span.count, span.first_line) for span in spans],
         )
         self._con.execute(
-            f"create or replace temp table {table} as "
-            "select _file_no, first_row + step as _row, line + step as line "
-            "from (select *, unnest(range(lines)) as step from spans)"
+            self._copy(
+                "select _file_no, first_row + step as _row, line + step as line "
+                "from (select *, unnest(range(lines)) as step from spans)",
+                path,
+            )
         )
-        return table
 
-    def _look_up_originals(self, blob: Blob, parsed: str, among: str) -> None:
-        """Give rejected records of a blob their original line."""
-        if not self._lake.value(f"select count(*) from {parsed} where _reasons is not null"):
-            return
-        self._con.execute(
-            f"""
-            update {parsed} set _text = originals.text
+    def _look_up_originals(self, blob: Blob, bad: str, path: Path) -> bool:
+        """Write the original lines of a blob's rejected records; return if there are any.
+
+        `bad` is a query for their numbers in the records and their lines in the blob.
+        """
+        if not self._lake.value(f"select count(*) from ({bad})"):
+            return False
+        query = f"""
+            select bad.number, {without_marks("lines.text")} as text
             from (
-                select bad.id, {without_marks("lines.text")} as text
-                from (
-                    select text, row_number() over () - 1 as line
-                    from read_csv({path_literal(blob.path)}, auto_detect = false,
-                        header = false, delim = chr(0), quote = '', escape = '',
-                        columns = {{text: 'VARCHAR'}},
-                        max_line_size = {blob.longest_line})
-                ) as lines
-                inner join (
-                    select parsed.rowid as id, places.line
-                    {among}
-                    where parsed._reasons is not null
-                ) as bad on lines.line = bad.line
-            ) as originals
-            where {parsed}.rowid = originals.id
-            """
-        )
+                select text, row_number() over () - 1 as line
+                from read_csv({path_literal(blob.path)}, auto_detect = false,
+                    header = false, delim = chr(0), quote = '', escape = '',
+                    columns = {{text: 'VARCHAR'}},
+                    max_line_size = {blob.longest_line})
+            ) as lines
+            inner join ({bad}) as bad on lines.line = bad.line
+        """
+        self._con.execute(self._copy(query, path))
+        return True
+
+
+def _places(spans: list[Span]) -> tuple[str, str, str]:
+    """Return SQL for the file, the row and the line of a record by its number."""
+    file_nos, rows, lines, end = [], [], [], 0
+    for span in spans:
+        start, end = end, end + span.count
+        branch = f"when parsed.file_row_number < {end} then"
+        file_nos.append(f"{branch} {span.file_no}")
+        rows.append(f"{branch} parsed.file_row_number + {span.first_row - start}")
+        lines.append(f"{branch} parsed.file_row_number + {span.first_line - start}")
+    file_no, row, line = (f"(case {' '.join(each)} end)" for each in (file_nos, rows, lines))
+    return f"{file_no}::integer", f"{row}::bigint", line
+
+
+def _numbered(path: Path) -> str:
+    return f"read_parquet({path_literal(path)}, file_row_number = true)"
 
 
 def run_rules(
@@ -191,14 +255,16 @@ def _what_is_wrong(line: str, chunk: Chunk) -> str:
 
 @dataclass
 class _Records:
-    """A relation of typed records, and the files in it that are left out."""
+    """A query for typed records, and the files in it that are left out."""
 
-    relation: str
+    query: str
     without: set[int] = field(default_factory=set)
 
     def select(self) -> str:
-        among = f" where _file_no not in ({', '.join(map(str, self.without))})"
-        return f"select * from {self.relation}{among if self.without else ''}"
+        if not self.without:
+            return self.query
+        without = ", ".join(map(str, self.without))
+        return f"select * from ({self.query}) where _file_no not in ({without})"
 
 
 class _MisreadError(Exception):

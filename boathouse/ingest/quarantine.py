@@ -7,6 +7,7 @@ read again from the archived original, so that a replay knows them exactly as a 
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from boathouse.ingest.batch import Batch
 from boathouse.ingest.content import UnfinishedFileError, digest
 from boathouse.ingest.deliveries import Delivery
 from boathouse.ingest.disposal import EARLIER, folders_of, move, reason_path
-from boathouse.ingest.loader import batches, load, work_folder
+from boathouse.ingest.loader import batches, is_of_files, load, unexpected, work_folder
 from boathouse.ingest.report import LoadReport
 from boathouse.ingest.writer import insert_rows, put_files, utc_now
 from boathouse.lake import Lake
@@ -209,10 +210,22 @@ def _replay_rows(opened: Lake, contract: Contract, settings: Settings, report: L
             continue
         file = Delivery(contract.source, path, name, status.st_size, status.st_mtime_ns)
         originals[file] = _Original(load_id, sha256, rows)
-    for files in batches(list(originals), settings):
-        with work_folder(settings) as work:
-            batch = Batch(opened, contract, settings, work)
-            _replay_batch(batch, {file: originals[file] for file in files}, report)
+    to_do = deque(batches(list(originals), settings))
+    while to_do:
+        files = to_do.popleft()
+        try:
+            with work_folder(settings) as work:
+                batch = Batch(opened, contract, settings, work)
+                _replay_batch(batch, {file: originals[file] for file in files}, report)
+        except Exception as error:
+            if not is_of_files(error):
+                raise
+            if len(files) > 1:
+                to_do.extendleft((files[len(files) // 2 :], files[: len(files) // 2]))
+            else:
+                (file,) = files
+                rows = len(originals[file].rows)
+                report.keep(contract.source, file.name, rows, unexpected(error))
 
 
 def _replay_batch(
@@ -220,6 +233,7 @@ def _replay_batch(
 ) -> None:
     """Read archived files again and load those of their rejected rows that are good now."""
     source = batch.contract.source
+    changed = []
     for file, original in originals.items():
         try:
             is_original = digest(file) == original.sha256
@@ -228,9 +242,11 @@ def _replay_batch(
         if is_original:
             batch.add(file, original.sha256, [], is_redelivery=False)
         else:
-            reason = f"its original in the archive has been changed ({file.path})"
-            report.keep(source, file.name, len(original.rows), reason)
-    batch.parse()
+            changed.append(file)
+    batch.read()
+    for file in changed:
+        reason = f"its original in the archive has been changed ({file.path})"
+        report.keep(source, file.name, len(originals[file].rows), reason)
     for outcome in batch.outcomes:
         rows = originals[outcome.file].rows
         report.keep(source, outcome.file.name, len(rows), f"it is refused now: {outcome.reason}")

@@ -4,6 +4,8 @@ A chunk is a SQL relation of text values. Many small files share a chunk, so tha
 one large file in place of a thousand small ones.
 """
 
+import codecs
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,6 +20,7 @@ from boathouse.sql import literal
 # Of a rejected record, in characters. The catalogue keeps small inserts and the least and greatest
 # value of a column, so that one huge text would make it huge; the archived original has it all.
 LONGEST_TEXT = 100_000
+LONG_RECORD, LONG_RECORDS = 4096, 4 * MIB  # bytes; so many of long ones are read at once
 BROKEN_QUOTES = "the quoting is broken: text goes on after a closing quote"
 
 
@@ -99,7 +102,9 @@ class BlobWriter:
         """Append `count` lines, each ending in a newline, that are records of a file."""
         if count == 0:
             return
-        if not self.blobs or self.blobs[-1].size + len(lines) > self._limit:
+        # DuckDB works on 2,048 records at once, with several texts for each.
+        limit = min(self._limit, LONG_RECORDS) if len(lines) > count * LONG_RECORD else self._limit
+        if not self.blobs or self.blobs[-1].size + len(lines) > limit:
             self.blobs.append(Blob(self._work / f"{self._name}-{len(self.blobs)}.txt"))
         blob = self.blobs[-1]
         with blob.path.open("ab") as file:
@@ -113,29 +118,65 @@ class BlobWriter:
             blob.spans.append(Span(file_no, first_row, count, last.first_line + last.count))
 
 
+@dataclass(frozen=True)
+class LongLine:
+    """A line that is too long to be kept in memory."""
+
+    start: str
+    length: int  # characters
+
+
 def line_pieces(part: Part) -> Iterator[bytes]:
     """Yield a part's bytes in pieces of whole lines, each ending in one newline character.
 
     A byte order mark is dropped; the last line gets its end.
     """
-    for number, piece in enumerate(_cut_at_lines(part)):
-        lines = without_mark(piece) if number == 0 else piece
-        if b"\r" in lines:
-            lines = lines.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return (piece for piece in line_pieces_within(part, sys.maxsize) if isinstance(piece, bytes))
+
+
+def line_pieces_within(part: Part, limit: int) -> Iterator[bytes | LongLine]:
+    """Yield the same, without having lines in memory that are much longer than a limit (bytes)."""
+    is_first = True
+    for piece in _cut_at_lines(part, limit):
+        lines = piece
+        if not isinstance(lines, LongLine):
+            lines = without_mark(lines) if is_first else lines
+            if b"\r" in lines:
+                lines = lines.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        is_first = False
         yield lines
 
 
-def _cut_at_lines(part: Part) -> Iterator[bytes]:
+def _cut_at_lines(part: Part, limit: int) -> Iterator[bytes | LongLine]:
     carried: list[bytes] = []
-    for piece in part.pieces():
-        end = piece.rfind(b"\n") + 1
-        if end == 0:
-            carried.append(piece)
+    pieces = part.pieces()
+    for piece in pieces:
+        # A return at the very end may have its newline in the next piece.
+        end = max(piece.rfind(b"\n"), piece.rfind(b"\r", 0, -1)) + 1
+        if end:
+            yield b"".join([*carried, piece[:end]])
+            carried = [piece[end:]] if end < len(piece) else []
             continue
-        yield b"".join([*carried, piece[:end]])
-        carried = [piece[end:]] if end < len(piece) else []
+        carried.append(piece)
+        if sum(map(len, carried)) > limit:
+            line, rest = _skip_line(carried, pieces)
+            yield line
+            carried = [rest] if rest else []
     if carried:
         yield b"".join(carried) + b"\n"
+
+
+def _skip_line(start: list[bytes], pieces: Iterator[bytes]) -> tuple[LongLine, bytes]:
+    """Return a line that is too long, and what follows it in the last piece that was read."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(b"".join(start))
+    length = len(text)
+    for piece in pieces:
+        end = piece.find(b"\n")
+        length += len(decoder.decode(piece if end < 0 else piece[:end]))
+        if end >= 0:
+            return LongLine(text[: LONGEST_TEXT + 1], length), piece[end + 1 :]
+    return LongLine(text[: LONGEST_TEXT + 1], length), b""
 
 
 def without_lines(spans: list[Span], lines: list[int]) -> list[Span]:
@@ -193,11 +234,15 @@ def keep_unknown(chunk: Chunk, contract: Contract, values: dict[str, str]) -> No
         chunk.others = f"nullif(concat_ws('; ', {', '.join(problems)}), '')"
 
 
-def shortened(text: str) -> str:
-    """Return the text of a rejected record as it is kept: whole, or its start if very long."""
+def shortened(text: str, length: int = 0) -> str:
+    """Return the text of a rejected record as it is kept: whole, or its start if very long.
+
+    `length` is that of the whole, where `text` is only its start.
+    """
     if len(text) <= LONGEST_TEXT:
         return text
-    return f"{text[:LONGEST_TEXT]} … (cut: {len(text):,} characters in the archived original)"
+    whole = length or len(text)
+    return f"{text[:LONGEST_TEXT]} … (cut: {whole:,} characters in the archived original)"
 
 
 def shortened_sql(text: str) -> str:

@@ -22,6 +22,11 @@ class Outcome:
     load_id: int = 0
     is_known_verdict: bool = False  # the ledger has this very rejection already
 
+    def set_aside(self, reason: str, status: str = "rejected") -> None:
+        """Load nothing of the file, whatever was read of it."""
+        self.status, self.reason = status, reason
+        self.rows_read = self.rows_loaded = self.rows_rejected = 0
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from boathouse.ingest.content import Part, RefusedFileError
+from boathouse.ingest.counting import count
 
 
 @dataclass
@@ -42,7 +43,7 @@ def examine(part: Part) -> Shape:
         if offset == 0:
             _check_encoding(piece)
         _check_text(piece, decoder, offset, shape.newlines)
-        shape.newlines += piece.count(b"\n")
+        shape.newlines += count(piece, b"\n")
         seam = tail + (without_mark(piece) if offset == 0 else piece)
         if b"\r" in seam:
             shape.has_lone_return |= bool(_LONE_RETURN.search(seam))

@@ -14,13 +14,11 @@ from boathouse.sql import constant, identifier, literal
 
 
 def commit(batch: Batch) -> None:
-    """Parse a batch, write everything that follows, and give its outcomes their load.
+    """Write everything that follows from a batch that was read; give its outcomes their load.
 
     Raises:
-        ContractError: a rule of the contract cannot be run.
         LakeError: another process kept the catalogue busy.
     """
-    batch.parse()
     _judge_same_content(batch)
     new = [outcome for outcome in batch.outcomes if not outcome.is_known_verdict]
     loaded = batch.loaded
@@ -41,7 +39,8 @@ def commit(batch: Batch) -> None:
         if loaded:
             insert_rows(con, batch, load_id, loaded_at)
             reached("load:rows-inserted")
-            _insert_rejects(con, batch, load_id, loaded_at)
+            if any(outcome.rows_rejected for outcome in loaded.values()):
+                _insert_rejects(con, batch, load_id, loaded_at)
         ledger.append(con, load_id, loaded_at)
         reached("load:before-commit")
         return load_id
@@ -85,7 +84,7 @@ def _delivered_anew(batch: Batch) -> set[str]:
         return set()
     return batch.redelivered & {
         outcome.file.name
-        for outcome in batch.read.values()
+        for outcome in batch.files.values()
         if outcome.status in ("loaded", "duplicate")
     }
 

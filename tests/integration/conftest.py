@@ -1,4 +1,7 @@
-"""Fixtures for tests that build: one small house is built once, and every test gets a copy."""
+"""Fixtures for tests that load and build.
+
+One small house is built once, and every test gets a copy.
+"""
 
 from pathlib import Path
 
@@ -8,7 +11,14 @@ from support.homes import clone, copy_project
 from support.shared import made_once
 
 from boathouse.build import run_build
+from boathouse.ingest import apart, reading
 from boathouse.settings import Settings
+
+
+@pytest.fixture
+def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process read the files itself, for tests that meddle with how it does so."""
+    monkeypatch.setattr(apart, "read", reading.read)
 
 
 @pytest.fixture(scope="session")

@@ -332,6 +332,7 @@ def test_parquet_types_are_brought_to_those_of_the_contract(tmp_path: Path) -> N
     assert json.loads(reject.text) == {"ID": 1.5, "seen_at": None, "amount": None, "tags": None}
 
 
+@pytest.mark.usefixtures("read_here")
 def test_a_refused_parquet_file_is_not_written_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +367,7 @@ def test_the_files_of_a_zip_are_one_delivery_with_rows_numbered_through(tmp_path
     assert [(r.row, r.text) for r in yard.rejects()] == [(2, "bad,x,1"), (5, "1,5")]
 
 
+@pytest.mark.usefixtures("read_here")
 def test_a_large_archive_is_unpacked_in_the_work_folder_and_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,13 +26,13 @@ import pytest
 from backports import zstd
 from yards import SOURCE, Yard
 
-from boathouse import catalog, lake
-from boathouse.ingest.batch import Batch
 from boathouse.ingest.content import digest
 from boathouse.ingest.deliveries import Delivery
 from boathouse.ingest.disposal import reason_path
 from boathouse.ingest.loader import work_folder
-from boathouse.ingest.report import LoadReport
+from boathouse.ingest.reading import Job, Reading
+from boathouse.ingest.report import LoadReport, Outcome
+from boathouse.lake import Lake
 from boathouse.sql import path_literal
 
 HEADER = "id,name,amount\n"
@@ -624,10 +624,11 @@ def grow(path: Path) -> None:
 PLACES = {
     "after it was hashed": "boathouse.ingest.loader.digest",
     "while it is read": "boathouse.ingest.csv_reader.examine",
-    "after it was read": "boathouse.ingest.batch.Batch._read_parts",
+    "after it was read": "boathouse.ingest.reading.Reading._read_parts",
 }
 
 
+@pytest.mark.usefixtures("read_here")
 @pytest.mark.parametrize("place", list(PLACES))
 @pytest.mark.parametrize("change", [grow, Path.unlink], ids=["changed", "removed"])
 @pytest.mark.parametrize("is_large", [False, True], ids=["small", "large"])
@@ -650,6 +651,7 @@ def test_a_file_that_is_changed_or_removed_while_it_is_loaded_is_left_alone(
         assert yard.raw("_file, id") == [("b.csv", 1), ("a.csv", 1), ("a.csv", 2)]
 
 
+@pytest.mark.usefixtures("read_here")
 @pytest.mark.parametrize("change", [grow, Path.unlink], ids=["changed", "removed"])
 def test_a_file_that_changes_before_it_is_read_again_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any
@@ -667,6 +669,7 @@ def test_a_file_that_changes_before_it_is_read_again_is_left_alone(
     assert yard.ledger() == [("b.csv", "loaded", 1, 0)]
 
 
+@pytest.mark.usefixtures("read_here")
 def test_what_duckdb_splits_in_another_way_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -748,15 +751,15 @@ def test_record_that_was_counted_and_is_gone_before_the_commit_stops_the_load(
     duckdb.execute(f"copy ({query}) to {path_literal(path)} (format parquet)")
     status = path.stat()
     file = Delivery(SOURCE, path, path.name, status.st_size, status.st_mtime_ns)
-    contracts = yard.contracts
-    with lake.connect(yard.settings) as opened, work_folder(yard.settings) as work:
-        catalog.ensure(opened, contracts)
-        batch = Batch(opened, contracts[SOURCE], yard.settings, work)
-        batch.add(file, digest(file), [], is_redelivery=False)
+    outcome = Outcome(file, digest(file), "loaded")
+    with duckdb.connect() as con, work_folder(yard.settings) as work:
+        job = Job(yard.contracts[SOURCE], yard.settings, work, {0: outcome})
+        reading = Reading(Lake(con), job)
+        reading.collect()
         # What DuckDB has read of the file, before the contract is laid upon it.
-        ((table,),) = opened.rows(
+        ((table,),) = reading.lake.rows(
             "select table_name from duckdb_tables() where temporary and estimated_size = 2"
         )
-        opened.con.execute(f"delete from {table} where rowid = 1")
+        con.execute(f"delete from {table} where rowid = 1")
         with pytest.raises(AssertionError, match="2 records were counted but 1 were read"):
-            batch.parse()
+            reading.parse()

@@ -13,40 +13,41 @@ from yards import Yard
 
 from boathouse.contracts import MOST_COLUMNS
 from boathouse.errors import ContractError
-from boathouse.ingest.batch import Batch
 from boathouse.ingest.deliveries import Delivery
+from boathouse.ingest.reading import Reading
 
 
 def fail_for(
     monkeypatch: pytest.MonkeyPatch, name: str, failure: Any, times: int = 99
 ) -> list[int]:
     """Let the reading of one file fail as nobody has foreseen; return how often it was tried."""
-    read, tried = Batch._read_parts, [0]
+    read, tried = Reading._read_parts, [0]
 
-    def failing(batch: Batch, file_no: int, file: Delivery) -> int:
+    def failing(reading: Reading, file_no: int, file: Delivery) -> int:
         if file.name == name:
             tried[0] += 1
             if tried[0] <= times:
-                failure(batch)
-        return read(batch, file_no, file)
+                failure(reading)
+        return read(reading, file_no, file)
 
-    monkeypatch.setattr(Batch, "_read_parts", failing)
+    monkeypatch.setattr(Reading, "_read_parts", failing)
     return tried
 
 
-def out_of_memory(_: Batch) -> None:
+def out_of_memory(_: Reading) -> None:
     raise MemoryError("1 GiB")
 
 
-def dead_engine(batch: Batch) -> None:
-    batch.lake.con.close()
-    batch.lake.con.execute("select 1")
+def dead_engine(reading: Reading) -> None:
+    reading.lake.con.close()
+    reading.lake.con.execute("select 1")
 
 
-def full_disk(_: Batch) -> None:
+def full_disk(_: Reading) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.usefixtures("read_here")
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [
@@ -80,6 +81,7 @@ def test_a_file_that_ends_the_reading_is_set_aside(
     assert sorted(yard.raw("id", "two")) == [(number,) for number in range(count)]
 
 
+@pytest.mark.usefixtures("read_here")
 def test_a_failure_that_passes_costs_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +92,7 @@ def test_a_failure_that_passes_costs_no_file(
     assert yard.ledger() == [("a.csv", "loaded", 1, 0)]
 
 
+@pytest.mark.usefixtures("read_here")
 def test_a_full_disk_is_no_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     yard = Yard(tmp_path).source()
     path = yard.deliver("a.csv", "id,name,amount\n1,x,1\n")

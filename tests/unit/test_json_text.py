@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from boathouse.ingest import json_text
@@ -98,13 +98,37 @@ def kept(value: Any) -> Any:
 @example(['{"b,":": 1.5"}', "[1.5]"])
 def test_numbers_become_strings_and_nothing_else_changes(found: list[str]) -> None:
     records = [f'{{"it":{each}}}' for each in found]
-    lines, _ = prepare("".join(f"{each}\n" for each in records).encode(), is_flat=False)
+    lines, _ = prepare(
+        "".join(f"{each}\n" for each in records).encode(), is_flat=False, any_point=True
+    )
     marked = lines.decode().splitlines()
     assert [unmarked(each) for each in marked] == records
     assert [kept(keep(each)) for each in marked] == [keep(each) for each in records]
     assert not re.search(
         r"[:,\[]\s*-?\d+[.eE]", "".join(re.sub(r'"(?:[^"\\]|\\.)*"', "", each) for each in marked)
     )
+
+
+flat = st.dictionaries(
+    st.sampled_from(["a", "b:", "c ", "", "d,", "{", "e"]),
+    st.sampled_from([*NUMBERS, *(json.dumps(text, ensure_ascii=False) for text in TEXTS)]),
+    min_size=1,
+)
+
+
+@given(st.lists(flat, min_size=1, max_size=4), st.sampled_from([":", ": "]))
+@example([{"a": '": 1.50 "'}], ":")
+@settings(max_examples=500, deadline=None)
+def test_in_flat_records_as_well(found: list[dict[str, str]], colon: str) -> None:
+    records = [
+        f"{{{','.join(f'{json.dumps(key)}{colon}{value}' for key, value in each.items())}}}"
+        for each in found
+    ]
+    text = "".join(f"{each}\n" for each in records)
+    lines, _ = prepare(text.encode(), is_flat=True, any_point=True)
+    marked = lines.decode().splitlines()
+    assert [unmarked(each) for each in marked] == records
+    assert [kept(keep(each)) for each in marked] == [keep(each) for each in records]
 
 
 @given(
@@ -116,7 +140,7 @@ def test_numbers_become_strings_and_nothing_else_changes(found: list[str]) -> No
 @example([":", "1.5", "\\", '"', ",", '"', '"', "\n"])
 def test_what_is_no_json_differs_in_nothing_but_marks(parts: list[str]) -> None:
     text = "".join(parts)
-    assert unmarked(prepare(text.encode(), is_flat=False)[0].decode()) == text
+    assert unmarked(prepare(text.encode(), is_flat=False, any_point=True)[0].decode()) == text
 
 
 @pytest.mark.parametrize(("texts", "expected"), [(VALID, True), (INVALID, False)])
@@ -148,7 +172,9 @@ def test_a_number_is_given_in_digits_where_it_has_them(
 ) -> None:
     con = duckdb.connect()
     con.execute("create table texts (it varchar)")
-    marked = json.loads(prepare(f'{{"it":{number}}}\n'.encode(), is_flat=True)[0])["it"]
+    marked = json.loads(prepare(f'{{"it":{number}}}\n'.encode(), is_flat=True, any_point=True)[0])[
+        "it"
+    ]
     con.execute("insert into texts values (?)", [marked])
     found = con.execute(
         f"select {as_written('it')}, {as_digits('it', scale, 'it')}, "
@@ -157,3 +183,54 @@ def test_a_number_is_given_in_digits_where_it_has_them(
     written, digits, document = found[0]
     assert (written, document) == (number, f'{{"a": [{number}]}}')
     assert digits.rstrip("0") == expected.rstrip("0") if "." in expected else digits == expected
+
+
+digits = st.text("0123456789", max_size=12)
+numbers = st.builds(
+    lambda sign, first, more, point, exponent: (
+        f"{sign}{first}{more if first != '0' else ''}{'.' + point if point else ''}{exponent}"
+    ),
+    st.sampled_from(["", "-"]),
+    st.sampled_from("0123456789"),
+    digits,
+    digits,
+    st.sampled_from(["", "", "", "e0", "E5", "e-3", "e+22"]),
+)
+
+
+AT_THE_EDGE = [
+    *("0.0001", "0.001", "1.10", "5.0", "-0", "-0.0", "100", "1e3"),
+    *("123456789012345.6", "1234567.12345678", "0.1234567890123456", "9007199254740993.5"),
+    *("123456789012345678", "1234567890123456789", "12345678901234567890"),
+]
+
+
+@given(st.lists(numbers, min_size=1, max_size=30), st.sampled_from(["", " "]), st.booleans())
+@example(AT_THE_EDGE, "", True)
+@example(AT_THE_EDGE, " ", False)
+@settings(max_examples=300, deadline=None)
+def test_what_is_not_marked_duckdb_writes_as_it_was(
+    found: list[str], space: str, is_flat: bool
+) -> None:
+    """However it looks at them: alone, in a list, in what is left of an object."""
+    lines = "".join(f'{{"a":{space}{each},"b":{space}"x"}}\n' for each in found)
+    if not is_flat:
+        lines = "".join(f'{{"a":{space}[{each},{space}{each}]}}\n' for each in found)
+    prepared, _ = prepare(lines.encode(), is_flat=is_flat, any_point=False)
+    con = duckdb.connect()
+    listed = ", ".join(literal(line) for line in prepared.decode().splitlines())
+    con.execute(
+        f"create table docs as select unnest([{listed}]) as doc, "
+        f"unnest(range({len(found)})) as number"
+    )
+    place = "/a" if is_flat else "/a/1"
+    looks = [
+        f"json_extract_string(doc, ['{place}'])[1]",
+        f"trim(json_extract(doc, '{place}')::varchar, '\"')",
+        "trim(json_merge_patch(doc, '{\"b\":null}')::varchar, '{}\"a:[]')",
+        "trim(map_entries(from_json(doc, '\"MAP(VARCHAR, JSON)\"'))[1].value::varchar, '[]\"')",
+    ]
+    for look in looks:
+        rows = con.execute(f"select {look} from docs order by number").fetchall()
+        texts = [text.replace(json_text._MARK, "").replace('"', "") for (text,) in rows]
+        assert [text.split(",")[0] for text in texts] == found, look
