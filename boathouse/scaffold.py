@@ -36,6 +36,7 @@ class Scaffold:
 
     source: str
     domain: str
+    model: str
     rows: int
     columns: tuple[Column, ...]
     samples: tuple[Path, ...]
@@ -105,7 +106,9 @@ def new_source(
         )
     for path, text in written.items():
         path.write_text(text, encoding="utf-8")
-    return Scaffold(source, domain, rows, tuple(columns), tuple(samples), (contract, *written))
+    return Scaffold(
+        source, domain, model, rows, tuple(columns), tuple(samples), (contract, *written)
+    )
 
 
 def new_sources(

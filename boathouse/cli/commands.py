@@ -364,6 +364,9 @@ def source_new(
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="Name of the source [default: the file's].")
     ] = None,
+    trial: Annotated[
+        bool, typer.Option(help="Load and build the samples in a home that is thrown away.")
+    ] = True,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -372,15 +375,24 @@ def source_new(
 
     from boathouse.cli import show
     from boathouse.scaffold import new_sources
+    from boathouse.trial import try_out
 
     settings = _settings()
     made = new_sources(settings, files, domain=domain, name=name)
+    if not json:
+        for each in made:
+            show.scaffold(each)
+        if trial:
+            typer.echo("Trying it: samples are loaded and built in a home that is thrown away …")
+    tried = try_out(settings, made) if trial else None
     if json:
-        print_json([asdict(each) for each in made] if len(files) > 1 else asdict(made[0]))
-        return
-    for each in made:
-        show.scaffold(each)
-    show.after_scaffolds(made, settings.landing)
+        told = [{**asdict(each), "trial": tried and asdict(tried)} for each in made]
+        print_json(told if len(files) > 1 else told[0])
+    else:
+        show.trial(tried)
+        show.after_scaffolds(made, settings.landing)
+    if tried is not None and tried.problems:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: `boathouse status --json`")

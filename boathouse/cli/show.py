@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # the core is imported by the command that needs it: starting
     from boathouse.release import ReleaseInfo, ReleaseReport
     from boathouse.scaffold import Scaffold
     from boathouse.status import Status
+    from boathouse.trial import Trial
 
 # Not a terminal: wide enough that nobody's log or test sees words cut in two.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
@@ -255,6 +256,18 @@ def scaffold(made: Scaffold) -> None:
     console.print(table)
     _lines("Not typed", [f"{column.name}: {column.note}" for column in made.columns if column.note])
     _lines("Written", [str(path) for path in made.files])
+
+
+def trial(tried: Trial | None) -> None:
+    """Print what became of the samples of new sources."""
+    if tried is None:
+        return
+    if tried.problems:
+        _lines("Tried, and not as it should be", tried.problems)
+        return
+    for source, rows in tried.rows_loaded.items():
+        console.print(f"Tried: {_plural(rows, 'record')} of {source} loaded, the same in staging.")
+    console.print(f"{_plural(tried.tests, 'test')} passed.\n")
 
 
 def after_scaffolds(made: Sequence[Scaffold], landing: Path) -> None:

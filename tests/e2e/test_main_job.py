@@ -209,6 +209,7 @@ def test_source_set_up_from_a_file_takes_the_file(prepared: Prepared, tmp_path: 
     sample.write_text("OrderID,placed\n1,2026-01-31 10:00\n2,2026-01-31 11:00\n")
     made = house.json("source", "new", str(sample), "--domain", "shop")
     assert (made["source"], made["rows"], len(made["files"])) == ("orders", 2, 3)
+    assert (made["trial"]["rows_loaded"], made["trial"]["problems"]) == ({"orders": 2}, [])
     house.drop("orders", sample.name, sample.read_text())
     assert house.json("load")["sources"]["orders"]["rows_loaded"] == 2
     said = house.boathouse("source", "new", str(sample), "--domain", "shop", code=2).stderr

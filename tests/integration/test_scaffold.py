@@ -23,6 +23,7 @@ from boathouse.sample import look_at
 from boathouse.scaffold import file_pattern, new_source, new_sources, source_name
 from boathouse.settings import Settings
 from boathouse.sql import path_literal
+from boathouse.trial import try_out
 
 
 @pytest.fixture
@@ -329,3 +330,30 @@ def test_a_source_is_never_overwritten(settings: Settings, tmp_path: Path) -> No
         new_source(settings, [sample], domain="shop")
     new_source(settings, [sample], domain="shop", name="b")
     assert set(load_contracts(settings.project)) == {"a", "b"}
+
+
+def test_samples_are_tried_and_staging_is_compared_with_raw(
+    settings: Settings, tmp_path: Path
+) -> None:
+    samples = []
+    for name in ("good", "bent", "strict"):
+        samples.append(tmp_path / f"{name}.csv")
+        samples[-1].write_text("id,On,1960\n1,x,\n2,y,7\n2,y,7\n")
+    made = new_sources(settings, samples, domain="shop")
+    tried = try_out(settings, made)
+    assert (tried.problems, tried.rows_loaded) == ((), {"good": 3, "bent": 3, "strict": 3})
+    assert tried.tests == 3 * 4, "a unit test, the ledger, and two required columns of each"
+    model = settings.project / "models" / "staging" / "shop" / "stg_shop__bent.sql"
+    model.write_text(model.read_text().replace("    id,", "    id + 1 as id,"))
+    tried = try_out(settings, made[1:2])
+    assert "unit test stg_shop__bent_keeps_a_record_as_delivered" in str(tried.problems)
+    yaml = model.with_suffix(".yml")
+    yaml.write_text(yaml.read_text().partition("unit_tests:")[0])
+    assert try_out(settings, made[1:2]).problems == ("stg_shop__bent and raw differ in 6 rows",)
+    contract = model.with_name("_shop__sources.yml")
+    contract.write_text(
+        contract.read_text().replace('"1960"', '"1960"\n            data_tests: [not_null]')
+    )
+    tried = try_out(settings, made[2:])
+    assert tried.rows_loaded == {"strict": 2}
+    assert "strict.csv: 1 of 3 rows rejected" in tried.problems[0]
