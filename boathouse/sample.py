@@ -4,6 +4,7 @@ The sample is read as the loader reads every file, and a column gets the narrowe
 which the loader would accept all of its values.
 """
 
+import json
 import re
 import tempfile
 from collections import Counter
@@ -19,13 +20,14 @@ from boathouse import contracts
 from boathouse.contracts import RESERVED, Contract, Format, Landing
 from boathouse.errors import UsageError
 from boathouse.ingest.checks import parse
-from boathouse.ingest.content import RefusedFileError, digest, unpack
+from boathouse.ingest.content import Part, RefusedFileError, digest, unpack
 from boathouse.ingest.deliveries import Delivery
 from boathouse.ingest.dialect import spelled
 from boathouse.ingest.header import split_header, start_of
 from boathouse.ingest.layout import found_encoding, laid_out
 from boathouse.ingest.reading import Job, Reading, format_of
 from boathouse.ingest.report import Outcome
+from boathouse.ingest.text import without_mark
 from boathouse.lake import Lake
 from boathouse.settings import Settings
 from boathouse.sql import identifier, literal, snake_case
@@ -36,14 +38,14 @@ RANGES = {
     "date": ("date '2000-01-01'", "current_date + 1"),
 }
 _TYPES = ("bigint", "double", "date", "timestamp", "boolean", "json")
-# Text that a type would take, but that most likely means something else: codes, and what has more
-# digits than a double.
+# Text that a type would take, but that most likely means something else: codes.
 _NOT_MEANT = {
     "bigint": r"[+-]?0\d+|\+.*",
-    "double": r"[+-]?0\d+(\.\d*)?|\+.*|nan|inf.*|[+-]?(\d\.?){16,}([eE].*)?",
+    "double": r"[+-]?0\d+(\.\d*)?|\+.*|nan|inf.*",
     "boolean": r"[^tf].*|.",  # 1 and y
     "json": r"[^{\[].*",
 }
+_MANY_DIGITS = r"[+-]?(\d\.?){16,}([eE].*)?"  # more than every double keeps
 _NO_VALUE = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "-", "--", "..", "?")
 _SIGNS = ("$", "€", "£", "¥", "₹", "%")
 _MONEY = re.compile(
@@ -72,12 +74,16 @@ _DAYS = (
         "%d-%m-%Y",
         "%m-%d-%Y",
         "%Y.%m.%d",
+        "%Y/%m/%d",
         "%d/%m/%y",
         "%m/%d/%y",
     ),
     *("%d.%m.%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
+    *("%b %d %Y", "%B %d %Y"),
 )
 _CLOCKS = (" %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", ", %H:%M", ", %I:%M %p")
+_FEW_LINES = 50
+_MOSTLY = 0.9
 _FIRST = 1000  # records, on which what cannot be is found out
 _KEYWORDS = "select keyword_name from duckdb_keywords() where keyword_category != 'unreserved'"
 
@@ -171,13 +177,39 @@ def _landing(
     if encoding not in ("utf-8", "utf-8-sig", "ascii"):
         landing = landing.model_copy(update={"encoding": encoding})
     if kind in ("json", "jsonl"):
+        if kind == "json" and (path := _only_list(part)):
+            landing = landing.model_copy(update={"records": path})
         reserved = (contracts.Column(f"{key}_value", "varchar", (), key) for key in RESERVED)
         return landing, tuple(reserved)
     start = start_of(laid_out(part, landing, work, is_csv=True))
     counts = {each: len(split_header(start, each)[0]) for each in DELIMITERS}
     delimiter = max(counts, key=lambda each: counts[each])
+    if counts[delimiter] == 1 and _has_columns_by_space(start):
+        delimiter = " "
     named = tuple(_named(split_header(start, delimiter)[0]))
     return landing.model_copy(update={"delimiter": (delimiter,)}), named
+
+
+def _only_list(part: Part) -> str:
+    """Return the key of a JSON object's only list of objects, if it is one: its records."""
+    try:
+        document = json.loads(without_mark(part.whole()))
+    except (ValueError, RecursionError):  # lines, maybe
+        return ""
+    items = document.items() if isinstance(document, dict) else ()
+    lists = [
+        key
+        for key, value in items
+        if isinstance(value, list) and value and all(isinstance(each, dict) for each in value)
+    ]
+    return lists[0] if len(lists) == 1 and "." not in lists[0] else ""
+
+
+def _has_columns_by_space(start: bytes) -> bool:
+    """Return whether the first lines of a text have the same number of spaces, and some."""
+    lines = [line for line in start.splitlines()[:_FEW_LINES] if line]
+    counts = {line.count(b" ") for line in lines}
+    return len(lines) > 1 and len(counts) == 1 and counts != {0}
 
 
 def _named(headers: list[str]) -> Iterator[contracts.Column]:
@@ -252,11 +284,17 @@ class _Sample:
     def _unfit(self, name: str, kind: str, landing: Landing) -> str:
         """Return SQL for how many values of a column do not fit a type; null without values."""
         text = spelled(identifier(name), contracts.Column(name, kind, ()), landing)
-        not_meant = literal(_NOT_MEANT.get(kind, ""))
+        value = parse(text, kind)
+        breaches = [
+            f"{value} is null",
+            f"regexp_full_match(lower(trim({text})), {literal(_NOT_MEANT.get(kind, ''))})",
+        ]
+        if kind == "double":  # some are written with all digits that a double has
+            many = f"regexp_full_match(trim({text}), {literal(_MANY_DIGITS)})"
+            breaches.append(f"({many} and {value}::varchar <> trim({text}))")
         return (
             f"case when count({text}) > 0 then count(*) filter ({text} is not null "
-            f"and ({parse(text, kind)} is null "
-            f"or regexp_full_match(lower(trim({text})), {not_meant}))) end"
+            f"and ({' or '.join(breaches)})) end"
         )
 
     def _with_days(self, landing: Landing) -> tuple[Landing, dict[str, str]]:
@@ -329,8 +367,25 @@ class _Sample:
             f"coalesce(bool_and({parse(text, kind)} between {least} and {most}), false) "
             "from records"
         )[0]
-        note = notes.get(name, "") if kind == "varchar" else ""
+        note = (notes.get(name) or self._why_text(name, landing)) if kind == "varchar" else ""
         return Column(name, kind, missing == 0, example, is_in_range, value=value, note=note)
+
+    def _why_text(self, name: str, landing: Landing) -> str:
+        """Return why a column of which most values are numbers is text."""
+        text = spelled(identifier(name), contracts.Column(name, "double", ()), landing)
+        value = parse(text, "double")
+        count, numbers, codes, other = self._lake.rows(
+            f"select count({text}), count({value}), count(*) filter (regexp_full_match("
+            f"trim({text}), {literal(_NOT_MEANT['double'])})), "
+            f"any_value({text}) filter ({text} is not null and {value} is null) from records"
+        )[0]
+        if not count or numbers < _MOSTLY * count:
+            return ""
+        if numbers < count:
+            return f"{count - numbers:,} of {count:,} values are no numbers, as {other!r}"
+        if codes:
+            return "its numbers have leading zeros or a +, as codes have"
+        return "its numbers have more digits than are kept exactly"
 
 
 @cache

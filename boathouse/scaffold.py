@@ -20,7 +20,7 @@ _EVENT_TIME = re.compile(r"(.*_)?(at|time|timestamp|ts|date|day|on)")
 _LONGEST_EXAMPLE = 60
 _DIALECT = (
     *("encoding", "null_values", "decimal", "thousands", "strip"),
-    *("date_formats", "timestamp_formats"),
+    *("date_formats", "timestamp_formats", "records"),
 )
 _SYSTEM_COLUMNS = {
     "_load_id": ("bigint", "The load that brought the row; later loads have greater numbers."),

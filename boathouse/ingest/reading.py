@@ -34,7 +34,11 @@ from boathouse.settings import MIB, Settings
 PACKING_SUFFIXES = (".gz", ".zst", ".bz2", ".zip")
 _SUFFIX_FORMATS: dict[str, Format] = {
     ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".txt": "csv",
     ".json": "json",
+    ".geojson": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",

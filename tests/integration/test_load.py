@@ -581,10 +581,10 @@ def test_the_name_says_the_format_when_the_contract_has_several(tmp_path: Path) 
     yard.deliver("a.csv", "id\n1\n")
     yard.deliver("b.json.gz", gzip.compress(b'{"id": 2}\n'))
     yard.deliver("c.NDJSON", '{"id": 3}\n')
-    yard.deliver("d.txt", "id\n4\n")
+    yard.deliver("d.log", "id\n4\n")
     yard.load()
     assert yard.raw("id") == [(1,), (2,), (3,)]
-    assert yard.reason("d.txt") == ("its name does not say which of the formats csv, jsonl it has")
+    assert yard.reason("d.log") == ("its name does not say which of the formats csv, jsonl it has")
 
 
 def test_a_file_delivered_twice_is_loaded_once(tmp_path: Path) -> None:

@@ -290,6 +290,50 @@ def test_the_delimiter_is_found(settings: Settings, tmp_path: Path, delimiter: s
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.tsv", "id\tname\n1\tx\n", {"id": "bigint!", "name": "varchar!"}),
+        ("a.txt", "id time\n1 0.5\n2 1.5\n", {"id": "bigint!", "time": "double!"}),
+        ("a.csv", "full name\nAnn Smith\nBob\n", {"full_name": "varchar!"}),
+        ("a.geojson", '{"type": "x", "features": [{"id": 1}, {"id": 2}]}', {"id": "bigint!"}),
+        ("a.json", '{"a": [{"id": 1}], "b": [{"id": 2}]}', {"a": "json!", "b": "json!"}),
+        ("a.csv", "at\n2010/01/01 01:00\n2010/12/31 02:00\n", {"at": "timestamp!"}),
+        ("a.csv", "on\nJan 1 2000\nFeb 28 2001\n", {"on": "date!"}),
+        ("a.csv", "x\n45.471548505146174\n0.30000000000000004\n", {"x": "double!"}),
+    ],
+)
+def test_files_of_all_kinds_are_known(
+    settings: Settings, tmp_path: Path, name: str, content: str, expected: dict[str, str]
+) -> None:
+    path = tmp_path / name
+    assert kinds(settings, path, content) == expected
+    made = new_source(settings, [path], name="things")
+    (settings.landing / "things").mkdir(parents=True)
+    shutil.copy(path, settings.landing / "things")
+    report = load(settings, load_contracts(settings.project))
+    assert (report.problems, report.sources["things"].rows_loaded) == ([], made.rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        (["0.1000000000000000055", "1.5"], "its numbers have more digits than are kept exactly"),
+        (["12345678901234567890.5"], "its numbers have more digits than are kept exactly"),
+        (["007", "8"], "its numbers have leading zeros or a +, as codes have"),
+        ([*map(str, range(19)), "n.d."], "1 of 20 values are no numbers, as 'n.d.'"),
+        (["1", "x"], ""),
+    ],
+)
+def test_why_numbers_are_text_is_said(
+    settings: Settings, tmp_path: Path, values: list[str], note: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["x", *values]))
+    _, _, (column,) = look_at(settings, [path])
+    assert (column.data_type, column.note) == ("varchar", note)
+
+
+@pytest.mark.parametrize(
     ("name", "source", "pattern"),
     [
         ("orders_2024-01-31.csv.gz", "orders", "orders*.csv*"),
@@ -307,7 +351,7 @@ def test_names_follow_from_the_files_name(name: str, source: str, pattern: str) 
     [
         ("a.csv", "", "the file is empty"),
         ("a.csv", "id,name\n", "no record to learn from"),
-        ("a.txt", "id\n1\n", "its name does not say which of the formats"),
+        ("a.log", "id\n1\n", "its name does not say which of the formats"),
         ("a.json", "[{]", "it is not valid JSON"),
         ("1.csv", "id\n1\n", "is no name for a source"),
     ],
