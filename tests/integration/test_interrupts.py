@@ -48,6 +48,7 @@ class Terminal:
                     "PYTHONPATH": str(REPOSITORY),
                     "BOATHOUSE_HOME": str(settings.home_folder),
                     "BOATHOUSE_SETTLE_SECONDS": "0",
+                    "PYTHONFAULTHANDLER": "1",
                     **by_hand(settings.home_folder),
                     **environment,
                 },
@@ -97,7 +98,11 @@ class Terminal:
                 return self.process.wait(timeout=PATIENCE_SECONDS / 10)
             if self._shown.stat().st_size != before:
                 break
-        return self.process.wait(timeout=PATIENCE_SECONDS)
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(timeout=PATIENCE_SECONDS)
+        self.process.send_signal(signal.SIGABRT)  # which shows what each thread is at
+        self.process.wait(timeout=PATIENCE_SECONDS)
+        raise AssertionError(f"it does not end:\n{self.shown()}")
 
     def press_ctrl_c(self, code: int) -> str:
         """Interrupt all that runs there; check the end, and return what was shown."""
