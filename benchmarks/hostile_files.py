@@ -45,7 +45,7 @@ GOOD = {
 def run(bench: Bench) -> Section:
     """Measure every file."""
     section = Section(INTRODUCTION)
-    size = bench.size(1024, 64) * MIB
+    size = bench.size(256, 16) * MIB
     bench.need_disk(5 * size)
     for name, (kind, write) in FILES.items():
         with bench.folder("hostile") as folder:

@@ -289,9 +289,10 @@ class _Sample:
             f"{value} is null",
             f"regexp_full_match(lower(trim({text})), {literal(_NOT_MEANT.get(kind, ''))})",
         ]
-        if kind == "double":  # some are written with all digits that a double has
+        if kind == "double":  # some are written with as many digits as tell doubles apart, or 17
             many = f"regexp_full_match(trim({text}), {literal(_MANY_DIGITS)})"
-            breaches.append(f"({many} and {value}::varchar <> trim({text}))")
+            written = f"{value}::varchar, printf('%.16g', {value}), printf('%.17g', {value})"
+            breaches.append(f"({many} and trim({text}) not in ({written}))")
         return (
             f"case when count({text}) > 0 then count(*) filter ({text} is not null "
             f"and ({' or '.join(breaches)})) end"

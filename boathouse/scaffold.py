@@ -117,20 +117,26 @@ def new_sources(
     *,
     domain: str | None = None,
     name: str | None = None,
-) -> list[Scaffold]:
-    """Set up a source for each name that samples have, and return what was done.
+) -> tuple[list[Scaffold], list[UsageError]]:
+    """Set up a source for each name that samples have; return what was done, and what could not be.
 
-    With `name`, all are samples of one source.
-
-    Raises:
-        UsageError: as `new_source` does; what was set up before stays.
+    With `name`, all are samples of one source. Files of one name and different formats are sources
+    of their own.
     """
     groups: dict[str, list[Path]] = {}
     for sample in samples:
-        groups.setdefault(name or source_name(sample), []).append(sample)
-    return [
-        new_source(settings, group, domain=domain, name=source) for source, group in groups.items()
-    ]
+        source = name or source_name(sample)
+        kind = _unpacked(sample).suffix
+        if source in groups and not name and _unpacked(groups[source][0]).suffix != kind:
+            source = f"{source}_{kind[1:].lower()}"
+        groups.setdefault(source, []).append(sample)
+    made, refused = [], []
+    for source, group in groups.items():
+        try:
+            made.append(new_source(settings, group, domain=domain, name=source))
+        except UsageError as error:
+            refused.append(error)
+    return made, refused
 
 
 def source_name(sample: Path) -> str:

@@ -378,7 +378,9 @@ def source_new(
     from boathouse.trial import try_out
 
     settings = _settings()
-    made = new_sources(settings, files, domain=domain, name=name)
+    made, refused = new_sources(settings, files, domain=domain, name=name)
+    if refused and not made:
+        raise refused[0]
     if not json:
         for each in made:
             show.scaffold(each)
@@ -391,7 +393,9 @@ def source_new(
     else:
         show.trial(tried)
         show.after_scaffolds(made, settings.landing)
-    if tried is not None and tried.problems:
+    for error in refused:
+        typer.echo(f"✗ {error}", err=True)
+    if refused or (tried is not None and tried.problems):
         raise typer.Exit(1)
 
 

@@ -207,7 +207,7 @@ def test_several_samples_make_a_source_for_each_name(settings: Settings, tmp_pat
     }
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
-    made = new_sources(settings, [tmp_path / name for name in contents], domain="shop")
+    made, _ = new_sources(settings, [tmp_path / name for name in contents], domain="shop")
     found = {each.source: {c.name: c.data_type for c in each.columns} for each in made}
     assert found == {
         "orders": {"id": "double", "on_day": "date"},
@@ -300,6 +300,7 @@ def test_the_delimiter_is_found(settings: Settings, tmp_path: Path, delimiter: s
         ("a.csv", "at\n2010/01/01 01:00\n2010/12/31 02:00\n", {"at": "timestamp!"}),
         ("a.csv", "on\nJan 1 2000\nFeb 28 2001\n", {"on": "date!"}),
         ("a.csv", "x\n45.471548505146174\n0.30000000000000004\n", {"x": "double!"}),
+        ("a.csv", "x\n48.053808600000004\n8.3945900000000009\n", {"x": "double!"}),
     ],
 )
 def test_files_of_all_kinds_are_known(
@@ -312,6 +313,17 @@ def test_files_of_all_kinds_are_known(
     shutil.copy(path, settings.landing / "things")
     report = load(settings, load_contracts(settings.project))
     assert (report.problems, report.sources["things"].rows_loaded) == ([], made.rows)
+
+
+def test_one_sample_that_cannot_be_read_does_not_stop_the_others(
+    settings: Settings, tmp_path: Path
+) -> None:
+    contents = {"a.csv": "id\n1\n", "b.csv": "", "a.json": '[{"n": 1}]', "c.csv": "id\n1\n"}
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    made, refused = new_sources(settings, [tmp_path / name for name in contents], domain="shop")
+    assert [each.source for each in made] == ["a", "a_json", "c"]
+    assert [str(error).partition(":")[0] for error in refused] == [str(tmp_path / "b.csv")]
 
 
 @pytest.mark.parametrize(
@@ -383,7 +395,7 @@ def test_samples_are_tried_and_staging_is_compared_with_raw(
     for name in ("good", "bent", "strict"):
         samples.append(tmp_path / f"{name}.csv")
         samples[-1].write_text("id,On,1960\n1,x,\n2,y,7\n2,y,7\n")
-    made = new_sources(settings, samples, domain="shop")
+    made, _ = new_sources(settings, samples, domain="shop")
     tried = try_out(settings, made)
     assert (tried.problems, tried.rows_loaded) == ((), {"good": 3, "bent": 3, "strict": 3})
     assert tried.tests == 3 * 4, "a unit test, the ledger, and two required columns of each"
