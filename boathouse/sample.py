@@ -239,9 +239,12 @@ class _Sample:
         self._lake = lake
         self._names = names
         self._landing = landing
-        lake.con.execute(
-            f"create or replace temp table first_records as from records limit {_FIRST}"
-        )
+        for table, origin in (
+            ("all_records", "records"),
+            ("first_records", f"all_records limit {_FIRST}"),
+        ):
+            lake.con.execute(f"create or replace temp table {table} as from {origin}")
+        lake.con.execute("create or replace temp view records as from all_records")
 
     def columns(self) -> tuple[Landing, list[Column]]:
         """Return the dialect, and the columns as they are read under it."""
@@ -284,18 +287,11 @@ class _Sample:
     def _unfit(self, name: str, kind: str, landing: Landing) -> str:
         """Return SQL for how many values of a column do not fit a type; null without values."""
         text = spelled(identifier(name), contracts.Column(name, kind, ()), landing)
-        value = parse(text, kind)
-        breaches = [
-            f"{value} is null",
-            f"regexp_full_match(lower(trim({text})), {literal(_NOT_MEANT.get(kind, ''))})",
-        ]
-        if kind == "double":  # some are written with as many digits as tell doubles apart, or 17
-            many = f"regexp_full_match(trim({text}), {literal(_MANY_DIGITS)})"
-            written = f"{value}::varchar, printf('%.16g', {value}), printf('%.17g', {value})"
-            breaches.append(f"({many} and trim({text}) not in ({written}))")
+        not_meant = literal(_NOT_MEANT.get(kind, ""))
         return (
             f"case when count({text}) > 0 then count(*) filter ({text} is not null "
-            f"and ({' or '.join(breaches)})) end"
+            f"and ({parse(text, kind)} is null "
+            f"or regexp_full_match(lower(trim({text})), {not_meant}))) end"
         )
 
     def _with_days(self, landing: Landing) -> tuple[Landing, dict[str, str]]:
@@ -325,9 +321,26 @@ class _Sample:
 
     def _type(self, name: str, landing: Landing) -> str:
         for kind in _TYPES:
-            if self._fitting(landing, kind, [name]):
-                return self._money(name, landing) or kind if kind == "double" else kind
+            if not self._fitting(landing, kind, [name]):
+                continue
+            if kind == "double":
+                return self._money(name, landing) or self._double(name, landing)
+            return kind
         return "varchar"
+
+    def _double(self, name: str, landing: Landing) -> str:
+        """Return `double`, unless numbers have more digits than it keeps.
+
+        Some are written with as many as tell doubles apart, or with 17.
+        """
+        text = spelled(identifier(name), contracts.Column(name, "double", ()), landing)
+        cut = self._lake.value(
+            "select count(*) from (select text, try_cast(text as double) as value from "
+            f"(select trim({text}) as text from records)) where regexp_full_match(text, "
+            f"{literal(_MANY_DIGITS)}) and text not in "
+            "(value::varchar, printf('%.16g', value), printf('%.17g', value))"
+        )
+        return "varchar" if cut else "double"
 
     def _money(self, name: str, landing: Landing) -> str:
         """Return the decimal that an amount of money is, if it is one."""
