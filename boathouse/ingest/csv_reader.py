@@ -36,6 +36,7 @@ from boathouse.settings import MIB, Settings
 from boathouse.sql import literal, path_literal
 
 ROWS_A_GROUP = 50_000
+BYTES_A_BLOB = 32 * MIB  # DuckDB keeps the lines of a file whose bad ones it is to show
 CHARACTERS_A_GROUP = 16 * MIB
 
 
@@ -86,7 +87,7 @@ class CsvReader:
     def _add_plain(self, file_no: int, part: Part, first_row: int, header: Header) -> int:
         writer = self._blobs.setdefault(
             header,
-            BlobWriter(self._work, f"csv-{len(self._blobs)}", self._settings.batch_bytes),
+            BlobWriter(self._work, f"csv-{len(self._blobs)}", BYTES_A_BLOB),
         )
         rows = 0
         for number, piece in enumerate(line_pieces(part)):
