@@ -239,12 +239,9 @@ class _Sample:
         self._lake = lake
         self._names = names
         self._landing = landing
-        for table, origin in (
-            ("all_records", "records"),
-            ("first_records", f"all_records limit {_FIRST}"),
-        ):
-            lake.con.execute(f"create or replace temp table {table} as from {origin}")
-        lake.con.execute("create or replace temp view records as from all_records")
+        lake.con.execute(
+            f"create or replace temp table first_records as from records limit {_FIRST}"
+        )
 
     def columns(self) -> tuple[Landing, list[Column]]:
         """Return the dialect, and the columns as they are read under it."""

@@ -13,7 +13,6 @@ import typer
 from boathouse.cli.options import Debug, Json, print_json, progress, state
 from boathouse.cli.options import read_settings as _settings
 from boathouse.cli.several import Several
-from boathouse.ingest import apart
 
 app = typer.Typer(
     help="Boathouse: raw files in, tested marts out, in a warehouse that you own.",
@@ -34,6 +33,13 @@ Sources = Annotated[
     list[str] | None,
     typer.Option("--source", "-s", help="Only these sources, as in `-s purchases students`."),
 ]
+
+
+def _start_reading() -> None:
+    """Start the process that reads files while this one still imports what it needs."""
+    from boathouse.ingest import apart
+
+    apart.make_ready()
 
 
 def _contracts(settings: Any) -> Any:
@@ -94,7 +100,7 @@ def load(
     debug: Debug = False,
 ) -> None:
     """Load what waits in landing into the lake."""
-    apart.make_ready()
+    _start_reading()
     from boathouse.cli import show
     from boathouse.ingest.loader import load as load_files
 
@@ -170,7 +176,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Do the main job: load, build, release."""
-    apart.make_ready()
+    _start_reading()
     from boathouse import pipeline
     from boathouse.cli import show
 
@@ -191,7 +197,7 @@ def watch(
     debug: Debug = False,
 ) -> None:
     """Do the main job whenever files arrive, building only what they touch."""
-    apart.make_ready()
+    _start_reading()
     from boathouse.cli import show
     from boathouse.watch import watch as watch_landing
 
@@ -391,7 +397,8 @@ def source_new(
         told = [{**asdict(each), "trial": tried and asdict(tried)} for each in made]
         print_json(told if len(files) > 1 else told[0])
     else:
-        show.trial(tried)
+        if tried is not None:
+            show.trial(tried)
         show.after_scaffolds(made, settings.landing)
     for error in refused:
         typer.echo(f"✗ {error}", err=True)

@@ -258,10 +258,8 @@ def scaffold(made: Scaffold) -> None:
     _lines("Written", [str(path) for path in made.files])
 
 
-def trial(tried: Trial | None) -> None:
+def trial(tried: Trial) -> None:
     """Print what became of the samples of new sources."""
-    if tried is None:
-        return
     if tried.problems:
         _lines("Tried, and not as it should be", tried.problems)
         return

@@ -234,9 +234,8 @@ class _Recorder:
         self._lines = lines
         self.limit = limit  # characters
         self._taken = io.StringIO(newline="")
-        self._size = 0
         self._count = 0
-        self._first_line = 1
+        self.first_line = 1  # of the current record, counted from 1
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -247,16 +246,10 @@ class _Recorder:
         if not line:
             raise StopIteration
         self._taken.write(line)
-        self._size += len(line)
         self._count += line.endswith(("\r", "\n"))
-        if self._size - _end_of(line) > self.limit:
+        if self._taken.tell() - _end_of(line) > self.limit:
             raise _TooLongError
         return line
-
-    @property
-    def first_line(self) -> int:
-        """Return the number of the current record's first line, counted from 1."""
-        return self._first_line
 
     def take(self) -> str:
         """Return the text of the record just read and start the next one."""
@@ -282,15 +275,14 @@ class _Recorder:
             self._count += line.endswith(("\r", "\n"))
             is_quoted ^= line.count('"') % 2 == 1
         if is_quoted:
-            raise RefusedFileError(_never_closed(self._first_line))
+            raise RefusedFileError(_never_closed(self.first_line))
         self._start()
         return text, length - _end_of(line)
 
     def _start(self) -> None:
         self._taken.seek(0)
         self._taken.truncate()
-        self._size = 0
-        self._first_line = self._count + 1
+        self.first_line = self._count + 1
 
 
 def _end_of(line: str) -> int:

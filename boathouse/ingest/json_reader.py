@@ -150,11 +150,11 @@ class JsonReader:
     def _add_lines(self, file_no: int, part: Part, first_row: int, shape: Shape) -> int:
         row = first_row
         for piece in line_pieces_within(part, self._settings.max_record_bytes):
-            lines = piece
-            if isinstance(lines, LongLine):
-                self._set_aside(file_no, row, lines.start, lines.length)
+            if isinstance(piece, LongLine):
+                self._set_aside(file_no, row, piece.start, piece.length)
                 row += 1
                 continue
+            lines = piece
             # A blank last line without an end is blank all the same.
             if shape.has_blank_line or shape.has_lone_return or lines[-2:].isspace():
                 lines = _BLANK_LINES.sub(b"\n", b"\n" + lines)[1:]

@@ -5,6 +5,7 @@ for which the two do not agree are named, so that they can be read again in anot
 """
 
 import csv
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,9 @@ class Parser:
         self._con = opened.con
         self._contract = contract
         self._work = work
+        self._numbers = (
+            itertools.count()
+        )  # DuckDB may know a file by its name: no two have the same
         self._records: list[_Records] = []
         self.malformed: list[Malformed] = []
 
@@ -77,8 +81,7 @@ class Parser:
 
     def _parse_chunk(self, chunk: Chunk, columns: list[Column]) -> str:
         """Parse a chunk and return the query for its records."""
-        number = len(self._records)
-        path = self._work / f"records-{number}.parquet"
+        path = self._work / f"records-{next(self._numbers)}.parquet"
         has_rescue = self._contract.landing.new_columns == "rescue"
         types = {column.name: column.data_type for column in columns}
         types |= {RESCUE_COLUMN: "json"} if has_rescue else {}

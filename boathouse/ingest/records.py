@@ -5,6 +5,7 @@ one large file in place of a thousand small ones.
 """
 
 import codecs
+import re
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,8 @@ from boathouse.sql import literal
 # value of a column, so that one huge text would make it huge; the archived original has it all.
 LONGEST_TEXT = 100_000
 LONG_RECORD, LONG_RECORDS = 4096, 4 * MIB  # bytes; so many of long ones are read at once
+# A return at the very end of a piece may have its newline in the next one.
+_LINE_END = re.compile(rb"\r?\n|\r(?=.)", re.DOTALL)
 BROKEN_QUOTES = "the quoting is broken: text goes on after a closing quote"
 
 
@@ -136,14 +139,13 @@ def line_pieces(part: Part) -> Iterator[bytes]:
 
 def line_pieces_within(part: Part, limit: int) -> Iterator[bytes | LongLine]:
     """Yield the same, without having lines in memory that are much longer than a limit (bytes)."""
-    is_first = True
-    for piece in _cut_at_lines(part, limit):
-        lines = piece
-        if not isinstance(lines, LongLine):
-            lines = without_mark(lines) if is_first else lines
-            if b"\r" in lines:
-                lines = lines.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        is_first = False
+    for number, piece in enumerate(_cut_at_lines(part, limit)):
+        if isinstance(piece, LongLine):
+            yield piece
+            continue
+        lines = without_mark(piece) if number == 0 else piece
+        if b"\r" in lines:
+            lines = lines.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         yield lines
 
 
@@ -172,10 +174,10 @@ def _skip_line(start: list[bytes], pieces: Iterator[bytes]) -> tuple[LongLine, b
     text = decoder.decode(b"".join(start))
     length = len(text)
     for piece in pieces:
-        end = piece.find(b"\n")
-        length += len(decoder.decode(piece if end < 0 else piece[:end]))
-        if end >= 0:
-            return LongLine(text[: LONGEST_TEXT + 1], length), piece[end + 1 :]
+        end = _LINE_END.search(piece)
+        length += len(decoder.decode(piece[: end.start()] if end else piece))
+        if end:
+            return LongLine(text[: LONGEST_TEXT + 1], length), piece[end.end() :]
     return LongLine(text[: LONGEST_TEXT + 1], length), b""
 
 

@@ -11,8 +11,10 @@ from boathouse.ingest.content import Part
 from boathouse.ingest.records import (
     LONGEST_TEXT,
     BlobWriter,
+    LongLine,
     Span,
     line_pieces,
+    line_pieces_within,
     locate,
     shortened,
     shortened_sql,
@@ -138,3 +140,20 @@ def test_a_very_long_text_is_cut_and_says_so(extra: int) -> None:
     assert duckdb.connect().execute(query).fetchall() == [(cut,)]
     if extra == 2345:
         assert cut.endswith("ü … (cut: 102,345 characters in the archived original)")
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n"])
+@pytest.mark.parametrize("size", [7, 30])
+def test_a_line_that_is_too_long_ends_where_lines_end(end: bytes, size: int) -> None:
+    data = end.join([b"a", b"x" * 100, b"b", b"c", b""])
+
+    class Pieces(Part):
+        def pieces(self):  # type: ignore[no-untyped-def]
+            return (data[at : at + size] for at in range(0, len(data), size))
+
+    found = list(line_pieces_within(Pieces(data, len(data)), 20))
+    (long,) = [piece for piece in found if isinstance(piece, LongLine)]
+    assert long.length == 100
+    assert ("x" * 100).startswith(long.start)
+    lines = b"".join(piece for piece in found if isinstance(piece, bytes))
+    assert lines.split() == [b"a", b"b", b"c"]
