@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, cast
@@ -39,6 +40,7 @@ GOOD = {
     "jsonl": b'{"id": 1, "name": "x"}\n',
     "json": b'[{"id": 1, "name": "x"}]',
     "parquet": b"",
+    "xlsx": b"",
 }
 
 
@@ -115,6 +117,10 @@ def _repeated(start: bytes, piece: bytes, end: bytes = b"") -> Callable[[Path, i
     return write
 
 
+def _line(*cells: object) -> bytes:
+    return (",".join(map(str, cells)) + "\n").encode()
+
+
 def _opened(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
         return cast(IO[bytes], gzip.open(path, "wb", compresslevel=1))
@@ -123,7 +129,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 def _parts(piece: bytes, size: int) -> Iterator[bytes]:
     block = piece * max(1, MIB // len(piece))
-    for _ in range(size // len(block)):
+    for _ in range(max(1, size // len(block))):
         yield block
 
 
@@ -136,8 +142,51 @@ def _parquet(rows: str) -> Callable[[Path, int], None]:
     return write
 
 
+def _workbook(part: str, start: bytes, piece: bytes, end: bytes) -> Callable[[Path, int], None]:
+    """Write a workbook of one good record, but for a part of it."""
+
+    def write(path: Path, size: int) -> None:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, content in WORKBOOK.items():
+                if name != part:
+                    archive.writestr(name, content)
+            with archive.open(part, "w", force_zip64=True) as stream:
+                stream.write(start)
+                for each in _parts(piece, size):
+                    stream.write(each)
+                stream.write(end)
+
+    return write
+
+
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
+SPREADSHEET = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+SHEET = (
+    f"<worksheet {SPREADSHEET}><sheetData><row><c t='str'><v>id</v></c><c t='str'><v>name</v></c>"
+    "</row><row><c><v>1</v></c><c t='s'><v>0</v></c></row>"
+)
+TEXTS = f"<sst {SPREADSHEET}><si><t>x</t></si>"
+WORKBOOK = {
+    "_rels/.rels": (
+        f'<Relationships xmlns="{PACKAGE}"><Relationship Id="a" Type="{OFFICE}/officeDocument" '
+        'Target="xl/workbook.xml"/></Relationships>'
+    ),
+    "xl/workbook.xml": (
+        f'<workbook {SPREADSHEET} xmlns:r="{OFFICE}"><sheets><sheet name="S" sheetId="1" '
+        'r:id="a"/></sheets></workbook>'
+    ),
+    "xl/_rels/workbook.xml.rels": (
+        f'<Relationships xmlns="{PACKAGE}"><Relationship Id="a" Type="{OFFICE}/worksheet" '
+        f'Target="worksheets/sheet1.xml"/><Relationship Id="b" Type="{OFFICE}/sharedStrings" '
+        'Target="sharedStrings.xml"/></Relationships>'
+    ),
+    "xl/worksheets/sheet1.xml": SHEET + "</sheetData></worksheet>",
+    "xl/sharedStrings.xml": TEXTS + "</sst>",
+}
 RECORD = b'{"id": 7, "name": "' + b"x" * 60 + b'", "more": [1, 2, {"a": null}]}'
 LONG = b'{"id": 7, "name": "' + b"y" * MIB + b'"}'
+LONGEST = b'{"id": 7, "name": "' + b"z" * 15 * MIB + b'"}'
 FILES: dict[str, tuple[str, Callable[[Path, int], None]]] = {
     "csv.gz of one line": ("csv", _repeated(b"id,name\n1,", b"x")),
     "csv.gz with a quote that is never closed": ("csv", _repeated(b'id,name\n1,"', b"x\n")),
@@ -146,10 +195,17 @@ FILES: dict[str, tuple[str, Callable[[Path, int], None]]] = {
     "csv.gz of delimiters": ("csv", _repeated(b"id,name\n1,x\n", b",")),
     "csv of good records, with quotes": ("csv", _repeated(b"id,name\n", b'1,"x"\n')),
     "csv of good records of 2 lines": ("csv", _repeated(b"id,name\n", b'1,"x\ny"\n')),
+    "csv of good records of 15 MiB": (
+        "csv", _repeated(b"id,name\n", b'1,"' + b"x" * 15 * MIB + b'\n"\n')
+    ),
+    "csv of 2,000 columns": (
+        "csv", _repeated(_line("id", "name", *(f"c{n}" for n in range(1998))), _line(*[7] * 2000))
+    ),
     "jsonl.gz of one line": ("jsonl", _repeated(b'{"id": 1, "name": "', b"x", b'"}\n')),
     "jsonl.gz of one list": ("jsonl", _repeated(b'{"id": 1, "name": [', b"[],", b"[]]}\n")),
     "jsonl of good records": ("jsonl", _repeated(b"", RECORD + b"\n")),
     "jsonl of good records of 1 MiB": ("jsonl", _repeated(b"", LONG + b"\n")),
+    "jsonl of good records of 15 MiB": ("jsonl", _repeated(b"", LONGEST + b"\n")),
     "json.gz of one text": ("json", _repeated(b'[{"id": 1, "name": "', b"x", b'"}]')),
     "json.gz of brackets": ("json", _repeated(b"", b"[")),
     "json.gz of one deep record": ("json", _repeated(b'[{"id": 1, "name": ', b'{"a":', b"1")),
@@ -157,13 +213,34 @@ FILES: dict[str, tuple[str, Callable[[Path, int], None]]] = {
     "json of good records of 2 lines": (
         "json", _repeated(b"[", RECORD.replace(b", ", b",\n") + b",", RECORD + b"]")
     ),
+    "json of good records of 15 MiB, 2 lines each": (
+        "json", _repeated(b"[", LONGEST.replace(b", ", b",\n") + b",", RECORD + b"]")
+    ),
     "parquet of one text, many times": (
         "parquet", _parquet("select 1 as id, repeat('x', 1000) as name from range({size} // 1000)")
     ),
     "parquet of one long text, many times": (
         "parquet", _parquet("select 1 as id, repeat('x', 8000000) as name from range(500)")
     ),
+    "parquet of 500 columns": (
+        "parquet", _parquet(
+            "select i as id, hash(i)::varchar as name, " + ", ".join(
+                f"hash(i + {n}) as c{n}" for n in range(498)
+            ) + " from range({size} // 4000) as t (i)"
+        )
+    ),
     "parquet of nothing, many times": (
         "parquet", _parquet("select null::bigint as id, null as name from range({size} // 10)")
+    ),
+    "xlsx of good records": (
+        "xlsx", _workbook(
+            "xl/worksheets/sheet1.xml", SHEET.encode(),
+            b"<row><c><v>7</v></c><c t='s'><v>0</v></c></row>", b"</sheetData></worksheet>",
+        )
+    ),
+    "xlsx of shared texts": (
+        "xlsx", _workbook(
+            "xl/sharedStrings.xml", TEXTS.encode(), b"<si><t>some text</t></si>", b"</sst>"
+        )
     ),
 }  # fmt: skip

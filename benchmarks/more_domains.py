@@ -261,7 +261,7 @@ CASES = {
         (10_000, 200),
         (
             *("stg_vehicles__events", "stg_vehicles__statuses", "fct_vehicle_events"),
-            *("fct_vehicle_daily_summary", "dim_vehicles"),
+            *("fct_vehicle_daily_summary", "int_vehicles__statuses", "dim_vehicles"),
         ),
         {
             "fct_vehicle_events": "vehicle_id, event_time, event_type, note, boot_time",

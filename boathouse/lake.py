@@ -48,7 +48,13 @@ _PASSING = (
 )
 _OTHER_PLACE = re.compile(r'does not match existing data path in the catalog "([^"]*)"')
 # What DuckDB and SQLite say when there is no space left, the last of them also of a broken disk.
-_NO_SPACE = ("no space left", "file too large", "disk is full", "disk i/o error")
+_NO_SPACE = (
+    "no space left",
+    "file too large",
+    "disk is full",
+    "disk i/o error",
+    "failed to offload data block",  # DuckDB keeps a tenth of the disk free
+)
 
 Result = TypeVar("Result")
 

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
         default=50 * 1024 * MIB, gt=0, description="Most that one compressed file may unpack to."
     )
     reader_bytes: int = Field(
-        default=2048 * MIB, gt=0, description="Most memory of the process that reads files."
+        default=896 * MIB, gt=0, description="Most memory of the process that reads files."
     )
     reader_seconds: float = Field(
         default=3600, gt=0, description="Longest time that a transaction's files are read."

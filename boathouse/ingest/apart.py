@@ -32,6 +32,14 @@ class ReaderError(Exception):
     """The process that reads files has come to harm, or had to be ended."""
 
 
+def too_much_memory(settings: "Settings") -> ReaderError:
+    """Return what is raised when reading takes more memory than it may."""
+    return ReaderError(
+        f"reading it takes more than {settings.reader_bytes // 2**20:,} MiB of memory "
+        "(BOATHOUSE_READER_BYTES)"
+    )
+
+
 class _Reader:
     """The process, and the line to it."""
 
@@ -76,10 +84,7 @@ class _Reader:
             except psutil.NoSuchProcess:
                 continue  # its end is on the line
             if taken > settings.reader_bytes:
-                raise ReaderError(
-                    f"reading it takes more than {settings.reader_bytes // 2**20:,} MiB of memory "
-                    "(BOATHOUSE_READER_BYTES)"
-                )
+                raise too_much_memory(settings)
 
     def end(self) -> None:
         """Kill the process, whatever it is at."""

@@ -31,6 +31,7 @@ class Batch:
         self.filename_values: dict[int, tuple[Any, ...]] = {}
         # The records that could not be split into fields, and so are not in `records`.
         self.malformed: list[Malformed] = []
+        self.row_bytes = 0  # of a record as it was read, on average
         self._seen: dict[int, list[ledger.Entry]] = {}
 
     @property
@@ -89,6 +90,8 @@ class Batch:
         self.files |= found.files
         self.filename_values = found.filename_values
         self.malformed = found.malformed
+        written = sum(path.stat().st_size for path in self._work.glob("records-*.parquet"))
+        self.row_bytes = written // max(1, sum(each.rows_read for each in found.files.values()))
         for file_no, outcome in found.files.items():
             if outcome.status == "rejected":
                 self._judge(file_no)

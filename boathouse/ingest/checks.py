@@ -26,14 +26,15 @@ _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?"
 _SECONDS = r"\d{1,2}:\d{2}:\d{2}(\.\d*)?"
 _OFFSET = r"(Z| ?UTC|[+-](0\d|1[0-5])(:?[0-5]\d)?)"
 _DAY = r"\d{4}-\d{1,2}-\d{1,2}"
+_SCIENTIFIC = r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}"
 _LONGEST_SHOWN = 100
 
 
 def typed_select(columns: list[Column], chunk: Chunk, *, has_rescue: bool) -> str:
-    """Return a query over a chunk with the typed columns, `_reasons` (null when good) and `_text`.
+    """Return a query over a chunk with the typed columns and `_reasons` (null when good).
 
     Column order: `_file_no` and `_row` when the chunk has them, the columns, the rescue column
-    when asked for, `_reasons`, `_text`. Names of our own start with `_`, as no column's may.
+    when asked for, `_reasons`. Names of our own start with `_`, as no column's may.
     """
     place = "" if chunk.blob is not None else "_file_no, _row, "
     texts, typed, breaches, reasons, problems = [], [], [], [], []
@@ -65,13 +66,11 @@ def typed_select(columns: list[Column], chunk: Chunk, *, has_rescue: bool) -> st
                 when _not_a_record is not null then [_not_a_record]
                 when {is_bad}
                     then list_filter([{listed}]::varchar[], lambda reason: reason is not null)
-            end as _reasons,
-            case when _not_a_record is not null or {is_bad} then _original end as _text
+            end as _reasons
         from (
-            select {", ".join([f"{place}{rescued}_original, _not_a_record, _others", *inner])}
+            select {", ".join([f"{place}{rescued}_not_a_record, _others", *inner])}
             from (
                 select {place}{rescue}
-                    {chunk.original or "null::varchar"} as _original,
                     {chunk.not_a_record or "null::varchar"} as _not_a_record,
                     {", ".join([f"{chunk.others or 'null::varchar'} as _others", *texts])}
                 from {chunk.relation}
@@ -121,9 +120,13 @@ def parse(text: str, data_type: str) -> str:
             return f"case when {is_json(text)} then {text}::json end"
     scale = int(data_type.rpartition(",")[2].strip(" )"))
     exact = rf"[+-]?\d*(\.\d{{0,{scale}}}0*)?" if scale else r"[+-]?\d+(\.0*)?"
+    trimmed = f"trim({text})"
+    decimals = rf"length(regexp_extract({trimmed}, '\.(\d*?)0*[eE]', 1))"
+    exponent = f"try_cast(regexp_extract({trimmed}, '[eE](.*)', 1) as integer)"
     return (
-        f"case when regexp_full_match(trim({text}), '{exact}') "
-        f"then try_cast(trim({text}) as {data_type}) end"
+        f"case when regexp_full_match({trimmed}, '{exact}') or "
+        f"regexp_full_match({trimmed}, '{_SCIENTIFIC}') and {decimals} - {exponent} <= {scale} "
+        f"then try_cast({trimmed} as {data_type}) end"
     )
 
 

@@ -24,6 +24,7 @@ from boathouse.ingest.records import (
     BlobWriter,
     Chunk,
     Malformed,
+    Member,
     Value,
     keep_unknown,
     line_pieces,
@@ -186,8 +187,8 @@ class CsvReader:
             for name, value in chunk.values.items():
                 text = spelled(value.text, self._contract.column(name), self._contract.landing)
                 chunk.values[name] = Value(text)
-            texts = {name: value.text for name, value in chunk.values.items()}
-            keep_unknown(chunk, self._contract, texts)
+            members = {name: Member(value.text) for name, value in chunk.values.items()}
+            keep_unknown(chunk, self._contract, members)
         return chunks
 
 

@@ -34,6 +34,7 @@ from boathouse.ingest.records import (
     LongLine,
     Malformed,
     Value,
+    copy_to,
     line_pieces_within,
     shortened,
     too_long,
@@ -44,12 +45,13 @@ from boathouse.settings import Settings
 from boathouse.sql import identifier, literal, literal_list, path_literal
 
 LONGEST_TO_PATCH = 50_000  # bytes
-_BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
-# The record if it is a JSON object, else null; the JSON functions fail on text that is no JSON.
-_OBJECT = (
-    f"case when {is_json('doc')} then case when json_type(doc) = 'OBJECT' then doc end end "
-    "as object"
+_MOST_IN_A_TABLE = (
+    50  # columns; of each, an engine's table holds a quarter of a MiB for each thread
 )
+_BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
+# The JSON functions fail on text that is no JSON. A table has each text once.
+_IS_OBJECT = f"case when {is_json('doc')} then json_type(doc) = 'OBJECT' end as is_object"
+_OBJECT = "case when is_object then doc end"
 _NOT_AN_OBJECT = "the record is no valid JSON object"
 _LENIENT = "the record has NaN, Infinity or a comma too many, and so is no valid JSON"
 
@@ -142,7 +144,7 @@ class JsonReader:
         self._lake.put("json_texts", columns, self._documents)
         self._con.execute(
             f"create or replace temp table {table} as "
-            f"select _file_no, _row, doc, {_OBJECT} from json_texts"
+            f"select _file_no, _row, doc, {_IS_OBJECT} from json_texts"
         )
         self._document_tables.append(table)
         self._documents, self._documents_size = [], 0
@@ -212,25 +214,32 @@ class JsonReader:
         if not keys:
             return None
         columns = ", ".join(f"{literal(key)}: 'VARCHAR'" for key in keys.values())
+        query = (
+            f"select * from read_json({path_literal(blob.path)}, format = 'newline_delimited', "
+            f"columns = {{{columns}}}, maximum_object_size = {blob.longest_line})"
+        )
+        relation, scratch = table, [table]
+        statement = f"create or replace temp table {table} as {query}"
+        if len(keys) > _MOST_IN_A_TABLE:
+            path = self._work / f"{table}.parquet"
+            relation, scratch = f"read_parquet({path_literal(path)})", []
+            statement = copy_to(path, query, len(keys))
         try:
-            self._con.execute(
-                f"create or replace temp table {table} as select * from read_json("
-                f"{path_literal(blob.path)}, format = 'newline_delimited', "
-                f"columns = {{{columns}}}, maximum_object_size = {blob.longest_line})"
-            )
+            self._con.execute(statement)
         except (duckdb.ProgrammingError, duckdb.DataError):
             return None
         values = {name: Value(self._text(name, identifier(key))) for name, key in keys.items()}
         counts = ", ".join(f"count({identifier(key)})" for key in keys.values())
-        rows, *found = self._lake.rows(f"select count(*), {counts} from {table}")[0]
+        rows, *found = self._lake.rows(f"select count(*), {counts} from {relation}")[0]
         if rows != blob.lines or sum(found) != self._keys[blob.path]:
-            self._con.execute(f"drop table {table}")
+            for made in scratch:
+                self._con.execute(f"drop table {made}")
             return None
-        return Chunk(table, values, blob=blob, scratch_tables=[table])
+        return Chunk(relation, values, blob=blob, scratch_tables=scratch)
 
     def _lines_chunk(self, table: str, blob: Blob) -> Chunk:
         self._con.execute(
-            f"create or replace temp table {table} as select doc, {_OBJECT} from "
+            f"create or replace temp table {table} as select doc, {_IS_OBJECT} from "
             f"read_csv({path_literal(blob.path)}, auto_detect = false, header = false, "
             "delim = chr(0), quote = '', escape = '', columns = {doc: 'VARCHAR'}, "
             f"max_line_size = {blob.longest_line})"
@@ -245,7 +254,7 @@ class JsonReader:
                 select unnest(keys) as key, is_doubled
                 from (
                     select keys, len(keys) > len(list_distinct(keys)) as is_doubled
-                    from (select json_keys(object) as keys from {table})
+                    from (select json_keys({_OBJECT}) as keys from {table})
                 )
             )
             group by key
@@ -268,13 +277,14 @@ class JsonReader:
         json_columns = {c.name for c in self._contract.columns if c.data_type == "json"}
         place = "_file_no, _row, " if blob is None else ""
         chunk = Chunk(
-            f"(select {place}doc, object, {texts} as texts from {table})",
+            f"(select *, {texts} as texts from "
+            f"(select {place}doc, {_OBJECT} as object from {table}))",
             {
                 name: entry.document() if name in json_columns else self._value(name, entry, places)
                 for name, entry in read.items()
             },
             blob=blob,
-            original=without_marks("doc"),
+            original=without_marks("doc") if blob is None else "",
             not_a_record=(
                 "case when object is null then "
                 f"case when json_valid(doc) and not {is_json('doc')} then {literal(_LENIENT)} "

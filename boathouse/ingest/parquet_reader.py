@@ -17,12 +17,17 @@ from boathouse.ingest.json_text import is_json
 from boathouse.ingest.parquet_pages import check_pages
 from boathouse.ingest.parquet_schema import FileColumn, file_columns, scan
 from boathouse.ingest.parquet_times import cut_times
-from boathouse.ingest.records import Chunk, Value, as_object, keep_unknown
+from boathouse.ingest.records import Chunk, Member, Value, as_object, copy_to, keep_unknown
 from boathouse.lake import is_full_disk
 from boathouse.settings import Settings
-from boathouse.sql import identifier, literal
+from boathouse.sql import identifier, literal, path_literal
 
 _ROW_NUMBER = "file_row_number"
+_NUMBERS = {
+    *("BOOLEAN", "FLOAT", "DOUBLE", "INTEGER", "UINTEGER"),
+    *(f"{sign}{kind}INT" for sign in ("", "U") for kind in ("TINY", "SMALL", "BIG", "HUGE")),
+}  # which JSON writes as DuckDB does
+_COLUMNS_AT_A_TIME = 64
 _MOST_WHOLE = "1e17"  # above it, the digits of a whole double are not those that were written
 
 
@@ -47,7 +52,6 @@ class ParquetReader:
         """
         # A name of our own: DuckDB would take `*` or `[` in the file's name for a pattern.
         path = self._work / f"table-{self._added}.parquet"
-        table = f"table_records_{self._added}"
         self._added += 1
         if isinstance(part.content, bytes):
             path.write_bytes(part.content)
@@ -60,38 +64,26 @@ class ParquetReader:
             problem = header_problem(names, self._contract)
             if problem:
                 raise RefusedFileError(problem)
-            cut = self._read(path, table, columns, file_no, first_row)
+            count, relation, cut = self._read(path, columns, file_no, first_row)
         except (duckdb.Error, UnicodeDecodeError) as error:
-            if is_full_disk(error):
+            if is_full_disk(error) or isinstance(error, duckdb.OutOfMemoryException):
                 raise
             first_line = str(error).partition("\n")[0].replace(f' "{path}"', "")
             raise RefusedFileError(f"it cannot be read as Parquet file: {first_line}") from error
         finally:
             path.unlink()
-        self._chunks.append(self._chunk(table, names, columns, cut))
-        return int(self._con.execute(f"select count(*) from {table}").fetchall()[0][0])
+        self._chunks.append(self._chunk(relation, names, columns, cut))
+        return count
 
     def _read(
-        self, path: Path, table: str, columns: list[FileColumn], file_no: int, first_row: int
-    ) -> set[int]:
-        """Read a file into a table; return the numbers of the columns with times DuckDB cuts.
+        self, path: Path, columns: list[FileColumn], file_no: int, first_row: int
+    ) -> tuple[int, str, set[int]]:
+        """Read a file into others: return its length, a relation, and which columns had times cut.
 
         Column `c0` is the first one; `m0` and `d0` are its microseconds and the digits below them
-        where there are any.
+        where there are any. A few columns are read at a time, since of each a page is in memory.
         """
-        selected = [f"{identifier(column.read_as)} as c{n}" for n, column in enumerate(columns)]
-        joins, cut = "", set()
-        for number, column in enumerate(columns):
-            times = cut_times(path, column) if column.is_cut else None
-            if times is None or times.num_rows == 0:
-                continue
-            name = f"{table}_times_{number}"
-            self._con.register(name, times)
-            self._con.execute(f"create or replace temp table {name}_table as from {name}")
-            self._con.unregister(name)
-            selected += [f"t{number}.micros as m{number}", f"t{number}.digits as d{number}"]
-            joins += f" left join {name}_table as t{number} on t{number}.row = _position"
-            cut.add(number)
+        place = f"{file_no}::int as _file_no, _position + {first_row} as _row"
         is_taken = any(column.read_as.lower() == _ROW_NUMBER for column in columns)
         numbered = (
             f"select *, row_number() over () - 1 as _position from {scan(path)}"
@@ -99,16 +91,36 @@ class ParquetReader:
             else f"select *, {_ROW_NUMBER} as _position from "
             + scan(path, f", {_ROW_NUMBER} = true")
         )
-        self._con.execute(
-            f"create or replace temp table {table} as select {file_no}::int as _file_no, "
-            f"_position + {first_row} as _row, {', '.join(selected)} from ({numbered}){joins}"
-        )
+        relations, count, cut = [], 0, set()
+        for start in range(0, len(columns), _COLUMNS_AT_A_TIME):
+            selected = [place] if start == 0 else []
+            joins = ""
+            for number, column in enumerate(columns[start : start + _COLUMNS_AT_A_TIME], start):
+                selected.append(f"{identifier(column.read_as)} as c{number}")
+                times = cut_times(path, column) if column.is_cut else None
+                if times is None or times.num_rows == 0:
+                    continue
+                self._con.register("times", times)
+                self._con.execute(f"create or replace temp table times_{number} as from times")
+                self._con.unregister("times")
+                selected += [f"t{number}.micros as m{number}", f"t{number}.digits as d{number}"]
+                joins += f" left join times_{number} as t{number} on t{number}.row = _position"
+                cut.add(number)
+            records = path.with_suffix(f".{start}.parquet")
+            query = f"select {', '.join(selected)} from ({numbered}){joins}"
+            query += " order by _position" if joins else ""
+            written = self._con.execute(copy_to(records, query, len(columns))).fetchall()
+            count = int(written[0][0])
+            relations.append(f"read_parquet({path_literal(records)})")
         for number in cut:
-            self._con.execute(f"drop table {table}_times_{number}_table")
-        return cut
+            self._con.execute(f"drop table times_{number}")
+        relation = (
+            relations[0] if len(relations) == 1 else f"(from {' positional join '.join(relations)})"
+        )
+        return count, relation, cut
 
     def _chunk(
-        self, table: str, names: list[str], columns: list[FileColumn], cut: set[int]
+        self, relation: str, names: list[str], columns: list[FileColumn], cut: set[int]
     ) -> Chunk:
         types = {column.name: column.data_type for column in self._contract.columns}
         values, originals, extras = {}, [], {}
@@ -124,9 +136,9 @@ class ParquetReader:
             if name not in types and self._contract.landing.new_columns == "rescue":
                 value = _for_json(name, value, column)
             values[name] = value
-            extras[name] = _json(f"c{number}", column, value)
+            extras[name] = _member(f"c{number}", column, value)
             originals.append((column.name, extras[name]))
-        chunk = Chunk(table, values, original=as_object(originals), scratch_tables=[table])
+        chunk = Chunk(relation, values, original=as_object(originals))
         keep_unknown(chunk, self._contract, extras)
         return chunk
 
@@ -177,12 +189,14 @@ def _for_json(name: str, value: Value, column: FileColumn) -> Value:
     return Value(value.text, value.is_nested, problem=problem)
 
 
-def _json(sql: str, column: FileColumn, value: Value) -> str:
-    """Return SQL for a column's values as JSON: numbers, booleans and lists as such, else text."""
-    if column.kind in ("FLOAT", "DOUBLE"):
-        number = f"to_json({sql}::varchar::double)"
-        return f"case when isfinite({sql}) then {number} else to_json({sql}::varchar) end"
-    return f"to_json({value.text if column.kind.startswith('TIME') else sql})"
+def _member(sql: str, column: FileColumn, value: Value) -> Member:
+    """Return a column's values in JSON: numbers, booleans and lists as such, all others as text."""
+    if column.is_nested:
+        return Member(f"to_json({sql})::varchar", is_json=True)
+    if column.kind.startswith("TIME"):
+        return Member(value.text)
+    is_json = column.kind in _NUMBERS or column.kind.startswith("DECIMAL")
+    return Member(f"{sql}::varchar", is_json)
 
 
 def _too_fine(name: str, text: str) -> str:

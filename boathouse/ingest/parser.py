@@ -21,14 +21,15 @@ from boathouse.ingest.records import (
     Chunk,
     Malformed,
     Span,
+    copy_to,
     locate,
     without_lines,
     wrong_width,
 )
 from boathouse.lake import Lake
-from boathouse.sql import identifier, literal, path_literal
+from boathouse.sql import identifier, path_literal
 
-MANY_COLUMNS = 50
+MANY_COLUMNS, VERY_MANY_COLUMNS = 50, 200
 FEW_SPANS = 20  # for which it is faster to compute where a record stood than to look it up
 
 
@@ -56,6 +57,9 @@ class Parser:
         if len(columns) > MANY_COLUMNS:
             # Looking for them takes the square of the columns: minutes where there are hundreds.
             self._con.execute("set disabled_optimizers = 'common_subexpressions'")
+        if any(len(chunk.values) > VERY_MANY_COLUMNS for chunk in chunks):
+            # Each thread keeps some memory for each step with each column.
+            self._con.execute("set threads = 1")
         for chunk in chunks:
             try:
                 self._records.append(_Records(self._parse_chunk(chunk, columns)))
@@ -85,31 +89,28 @@ class Parser:
         has_rescue = self._contract.landing.new_columns == "rescue"
         types = {column.name: column.data_type for column in columns}
         types |= {RESCUE_COLUMN: "json"} if has_rescue else {}
-        types |= {"_reasons": "varchar[]", "_text": "varchar"}
+        types |= {"_reasons": "varchar[]"}
         if chunk.blob is None:
             types = {"_file_no": "integer", "_row": "bigint", **types}
         # Names of our own, since DuckDB gives some names in a file a meaning of its own.
         named = ", ".join(f"{identifier(name)} as c{n}" for n, name in enumerate(types))
         query = typed_select(columns, chunk, has_rescue=has_rescue)
-        statement = self._copy(f"select {named} from ({query})", path)
+        statement = copy_to(path, f"select {named} from ({query})", len(types) + len(chunk.values))
         values = {
             name: f"parsed.c{n}::{data_type}" for n, (name, data_type) in enumerate(types.items())
         }
         if chunk.blob is None:
             run_rules(self._con, self._contract, statement)
-            origin = f"read_parquet({path_literal(path)}) as parsed"
+            origin = self._with_originals(chunk, path, values)
         else:
             count, bad_lines = self._split(chunk, statement)
             self._require_all(chunk, chunk.blob, count, bad_lines)
-            origin = self._placed(chunk, chunk.blob, path, sorted(bad_lines), values)
+            origin = self._placed(chunk.blob, path, sorted(bad_lines), values)
         for scratch in chunk.scratch_tables:
             self._con.execute(f"drop table if exists {scratch}")
+        values.setdefault("_text", "null::varchar")
         selected = ", ".join(f"{value} as {identifier(name)}" for name, value in values.items())
         return f"select {selected} from {origin}"
-
-    def _copy(self, query: str, path: Path) -> str:
-        target = literal(str(path))
-        return f"copy ({query}) to {target} (format parquet, compression uncompressed)"
 
     def _require_all(
         self, chunk: Chunk, blob: Blob, count: int, bad_lines: dict[int, tuple[str, str]]
@@ -121,9 +122,25 @@ class Parser:
         for line, (reason, text) in bad_lines.items():
             self.malformed.append(Malformed(*locate(blob.spans, line), reason, text))
 
-    def _placed(
-        self, chunk: Chunk, blob: Blob, path: Path, bad_lines: list[int], values: dict[str, str]
-    ) -> str:
+    def _with_originals(self, chunk: Chunk, path: Path, values: dict[str, str]) -> str:
+        """Return the origin of a chunk's records, and add to `values` the text of rejected ones."""
+        origin = f"read_parquet({path_literal(path)}) as parsed"
+        place = ["_file_no", "_row"]
+        bad = ", ".join(f"{values[name]} as {name}" for name in place)
+        bad = f"select {bad} from {origin} where {values['_reasons']} is not null"
+        if chunk.original and self._lake.value(f"select count(*) from ({bad})"):
+            originals = path.with_suffix(".originals.parquet")
+            query = (
+                f"select _file_no, _row, {chunk.original} as text "
+                f"from {chunk.relation} semi join ({bad}) using (_file_no, _row)"
+            )
+            self._con.execute(copy_to(originals, query))
+            on = " and ".join(f"{values[name]} = originals.{name}" for name in place)
+            origin += f" left join read_parquet({path_literal(originals)}) as originals on {on}"
+            values["_text"] = "originals.text"
+        return origin
+
+    def _placed(self, blob: Blob, path: Path, bad_lines: list[int], values: dict[str, str]) -> str:
         """Return the origin of a blob's records, and add to `values` where each one stood."""
         spans = without_lines(blob.spans, bad_lines)
         origin = f"{_numbered(path)} as parsed"
@@ -135,17 +152,15 @@ class Parser:
             file_no, row, line = "places._file_no", "places._row", "places.line"
         else:
             file_no, row, line = _places(spans)
-        if chunk.original is None:
-            text = values["_text"]
-            originals = path.with_suffix(".originals.parquet")
-            bad = f"select parsed.file_row_number as number, {line} as line from {origin} "
-            bad += f"where {values['_reasons']} is not null"
-            if self._look_up_originals(blob, bad, originals):
-                origin += (
-                    f" left join read_parquet({path_literal(originals)}) as originals "
-                    "on parsed.file_row_number = originals.number"
-                )
-                values["_text"] = f"coalesce(originals.text, {text})"
+        originals = path.with_suffix(".originals.parquet")
+        bad = f"select parsed.file_row_number as number, {line} as line from {origin} "
+        bad += f"where {values['_reasons']} is not null"
+        if self._look_up_originals(blob, bad, originals):
+            origin += (
+                f" left join read_parquet({path_literal(originals)}) as originals "
+                "on parsed.file_row_number = originals.number"
+            )
+            values["_text"] = "originals.text"
         values |= {"_file_no": file_no, "_row": row}
         return origin
 
@@ -183,10 +198,10 @@ class Parser:
             [(span.file_no, span.first_row, span.count, span.first_line) for span in spans],
         )
         self._con.execute(
-            self._copy(
+            copy_to(
+                path,
                 "select _file_no, first_row + step as _row, line + step as line "
                 "from (select *, unnest(range(lines)) as step from spans)",
-                path,
             )
         )
 
@@ -208,7 +223,7 @@ class Parser:
             ) as lines
             inner join ({bad}) as bad on lines.line = bad.line
         """
-        self._con.execute(self._copy(query, path))
+        self._con.execute(copy_to(path, query))
         return True
 
 

@@ -7,9 +7,12 @@ import threading
 import time
 from multiprocessing.connection import Connection
 
+import duckdb
+
 from boathouse.ingest import reading
-from boathouse.ingest.apart import ReaderError
+from boathouse.ingest.apart import ReaderError, too_much_memory
 from boathouse.ingest.reading import Found
+from boathouse.lake import is_full_disk
 
 PARENT_SECONDS = 0.5
 
@@ -26,7 +29,8 @@ def serve(line: Connection) -> None:
         try:
             answer = reading.read(job)
         except Exception as error:
-            answer = _portable(error)
+            is_memory = isinstance(error, duckdb.OutOfMemoryException) and not is_full_disk(error)
+            answer = too_much_memory(job.settings) if is_memory else _portable(error)
         line.send(answer)
 
 

@@ -46,7 +46,7 @@ _SUFFIX_FORMATS: dict[str, Format] = {
 }
 MOST_REASONS = 5
 SMALL_BATCH = 4 * MIB  # over less, threads mostly wait for each other
-_ENGINES_SHARE, _MOST_OF_ENGINE = 0.6, 480 * MIB  # of the reader's memory, and bytes
+_ENGINES_SHARE = 0.55  # of the reader's memory; the rest is what DuckDB does not count
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def read(job: Job) -> Found:
     if not is_small:
         counting.make_ready()
     config = lake.config(settings) | {
-        "memory_limit": f"{min(int(settings.reader_bytes * _ENGINES_SHARE), _MOST_OF_ENGINE)}B",
+        "memory_limit": f"{int(settings.reader_bytes * _ENGINES_SHARE)}B",
         "threads": 1 if is_small else settings.threads,
         "python_enable_replacements": False,
     }
@@ -188,7 +188,7 @@ class Reading:
         if key not in self._typed_names:
             query = filename_select(columns, texts)
             self._typed_names[key] = run_rules(self.lake.con, self.contract, query).fetchall()[0]
-        *values, reasons, _ = self._typed_names[key]
+        *values, reasons = self._typed_names[key]
         if reasons:
             raise RefusedFileError(f"from its name: {'; '.join(reasons)}")
         return tuple(values)

@@ -5,12 +5,14 @@ one large file in place of a thousand small ones.
 """
 
 import codecs
+import json
 import re
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from boathouse.contracts import Contract
 from boathouse.ingest.content import Part
@@ -21,6 +23,8 @@ from boathouse.sql import literal
 # Of a rejected record, in characters. The catalogue keeps small inserts and the least and greatest
 # value of a column, so that one huge text would make it huge; the archived original has it all.
 LONGEST_TEXT = 100_000
+_BYTES_A_GROUP, _FEWEST_A_GROUP, MOST_A_GROUP = 64 * MIB, 2048, 122_880
+_BYTES_A_VALUE = 64  # where it is a text, and not known
 LONG_RECORD, LONG_RECORDS = 4096, 4 * MIB  # bytes; so many of long ones are read at once
 # A return at the very end of a piece may have its newline in the next one.
 _LINE_END = re.compile(rb"\r?\n|\r(?=.)", re.DOTALL)
@@ -82,7 +86,7 @@ class Chunk:
 
     relation: str
     values: dict[str, Value]
-    original: str | None = None  # SQL for the record's original text
+    original: str = ""  # SQL for the record's original text; without, it is the blob's line
     not_a_record: str | None = None  # SQL, true when it is no record of the declared format
     extra: str | None = None  # SQL for the rescued columns as JSON text
     others: str | None = None  # SQL for what is wrong with fields beyond the contract's columns
@@ -208,32 +212,61 @@ def locate(spans: list[Span], line: int) -> tuple[int, int]:
     return span.file_no, span.first_row + line - span.first_line
 
 
-def rescued(values: dict[str, str]) -> str:
-    """Return SQL for a JSON object of values by name, without those that are null."""
-    entries = ", ".join(f"({literal(name)}, {value})" for name, value in values.items())
-    present = f"list_filter([{entries}], lambda entry: entry[2] is not null)"
-    return f"case when len({present}) > 0 then to_json(map_from_entries({present})) end"
+class Member(NamedTuple):
+    """SQL for a value in a JSON object: its text, or what JSON writes in its place."""
+
+    text: str
+    is_json: bool = False
 
 
-def as_object(columns: Iterable[tuple[str, str]]) -> str:
-    """Return SQL for the text of a JSON object of columns, each by its name in the file."""
-    entries = ", ".join(f"{literal(name)}, {column}" for name, column in columns)
-    return f"json_object({entries})::varchar"
+def as_object(members: Iterable[tuple[str, Member]], *, with_nulls: bool = True) -> str:
+    """Return SQL for the text of a JSON object of values by their names.
+
+    What is done for each column keeps memory of its own, which counts in tables with many of them:
+    so all is done in one list.
+    """
+    entries = ", ".join(
+        f"{{'name': {literal(json.dumps(name, ensure_ascii=False))}, 'text': {member.text}, "
+        f"'is_json': {member.is_json}}}"
+        for name, member in members
+    )
+    entries = f"[{entries}]"
+    if not with_nulls:
+        entries = f"list_filter({entries}, lambda entry: entry.text is not null)"
+    value = (
+        "case when entry.text is null then 'null' "
+        "when entry.is_json and entry.text not in ('nan', 'inf', '-inf') then entry.text "
+        "else to_json(entry.text)::varchar end"
+    )
+    written = f"list_transform({entries}, lambda entry: entry.name || ':' || {value})"
+    return f"'{{' || array_to_string({written}, ',') || '}}'"
 
 
-def keep_unknown(chunk: Chunk, contract: Contract, values: dict[str, str]) -> None:
+def keep_unknown(chunk: Chunk, contract: Contract, members: dict[str, Member]) -> None:
     """Put those of a chunk's columns that the contract does not know into the rescue column.
 
-    `values` has SQL for the JSON of every column. Nothing is done without a rescue column.
+    `members` has every column. Nothing is done without a rescue column.
     """
     known = {column.name for column in contract.file_columns}
-    new = {name: value for name, value in values.items() if name not in known}
+    new = {name: member for name, member in members.items() if name not in known}
     if contract.landing.new_columns != "rescue" or not new:
         return
-    chunk.extra = rescued(new)
+    chunk.extra = f"nullif({as_object(new.items(), with_nulls=False)}, '{{}}')"
     problems = [problem for name in new if (problem := chunk.values[name].problem)]
     if problems:
         chunk.others = f"nullif(concat_ws('; ', {', '.join(problems)}), '')"
+
+
+def group_rows(row_bytes: int) -> int:
+    """Return how many rows of a size a group in a Parquet file may have: it is held in memory."""
+    return min(max(_BYTES_A_GROUP // max(1, row_bytes), _FEWEST_A_GROUP), MOST_A_GROUP)
+
+
+def copy_to(path: Path, query: str, width: int = 1) -> str:
+    """Return SQL that writes a query's rows, made of so many values, to a file, for a while."""
+    rows = group_rows(width * _BYTES_A_VALUE)
+    options = f"format parquet, compression uncompressed, row_group_size {rows}"
+    return f"copy ({query}) to {literal(str(path))} ({options})"
 
 
 def shortened(text: str, length: int = 0) -> str:

@@ -14,6 +14,7 @@ from boathouse.ingest.dialect import has_numbers, spelled
 from boathouse.ingest.header import header_problem, names_by_place
 from boathouse.ingest.records import (
     Chunk,
+    Member,
     Value,
     as_object,
     keep_unknown,
@@ -133,17 +134,18 @@ class WorkbookReader:
 
     def _chunk(self, path: Path, header: "_Header") -> Chunk:
         columns = [f"c{number}" for number in range(len(header.names))]
-        texts = as_object(zip(header.texts, columns, strict=True))
+        members = list(map(Member, columns))
+        record = as_object(zip(header.texts, members, strict=True))
         chunk = Chunk(
             f"read_parquet({path_literal(path)})",
             {
                 name: Value(self._text(name, number), problem=f"problems[{number + 1}]")
                 for number, name in enumerate(header.names)
             },
-            original=f"coalesce(original, {texts})",
+            original=f"coalesce(original, {record})",
             not_a_record="not_a_record",
         )
-        keep_unknown(chunk, self._contract, dict(zip(header.names, columns, strict=True)))
+        keep_unknown(chunk, self._contract, dict(zip(header.names, members, strict=True)))
         return chunk
 
     def _text(self, name: str, number: int) -> str:

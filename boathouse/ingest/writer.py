@@ -9,7 +9,7 @@ from boathouse.checkpoints import reached
 from boathouse.contracts import SYSTEM_COLUMNS
 from boathouse.ingest import ledger
 from boathouse.ingest.batch import Batch
-from boathouse.ingest.records import shortened_sql
+from boathouse.ingest.records import MOST_A_GROUP, group_rows, shortened_sql
 from boathouse.sql import constant, identifier, literal
 
 
@@ -120,6 +120,7 @@ def insert_rows(
 ) -> None:
     """Insert the good records of the files in `files` that meet the condition `only`."""
     contract = batch.contract
+    _suit_groups(con, batch)
     columns = [
         name
         for name, *_ in con.execute("describe records").fetchall()
@@ -146,6 +147,20 @@ def insert_rows(
         "from records inner join files on records._file_no = files._file_no "
         f"where records._reasons is null and {only}"
     )
+
+
+def _suit_groups(con: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Let the table's files have groups of fewer rows where rows are long: each is held in memory.
+
+    Files that are written from it later, when small ones are merged, have such groups too.
+    """
+    rows = group_rows(batch.row_bytes)
+    if rows < MOST_A_GROUP:
+        table = literal(batch.contract.source)
+        con.execute(
+            f"call lake.set_option('parquet_row_group_size', {rows}, schema => 'raw', "
+            f"table_name => {table})"
+        )
 
 
 def put_files(batch: Batch) -> None:

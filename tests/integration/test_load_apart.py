@@ -1,5 +1,6 @@
 """Files are read in a process of its own: whatever becomes of it, the load goes on."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psutil
 import pytest
 from yards import Yard
@@ -48,6 +50,28 @@ def test_a_file_that_kills_the_process_is_set_aside(tmp_path: Path, place: int) 
     yard.replay()
     assert len(yard.raw()) == 5
     assert yard.reason(bad) == reason
+
+
+def test_a_file_of_many_columns_takes_little_memory(tmp_path: Path) -> None:
+    yard = Yard(tmp_path, reader_bytes=500 * MIB)
+    yard.source(columns={"c0": "double"}, format="parquet", new_columns="rescue")
+    values = ", ".join(f"(i + {number}) / 7.0 as c{number}" for number in range(300))
+    duckdb.execute(
+        f"copy (select {values} from range(3000) as t (i)) to '{yard.path('a.parquet')}'"
+    )
+    yard.load()
+    last = "(_extra ->> 'c299')::double"
+    query = f"select count(*), sum({last}) = sum((c0 * 7 + 299) / 7) from lake.raw.things"
+    assert yard.rows(query) == [(3000, True)]
+
+
+def test_flat_lines_of_many_fields_are_read_like_others(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(60)]
+    yard = Yard(tmp_path).source(columns=dict.fromkeys(names, "bigint"), format="jsonl")
+    rows = [dict(zip(names, range(start, start + 60), strict=True)) for start in range(50)]
+    yard.deliver("a.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows))
+    yard.load()
+    assert yard.raw(", ".join(names)) == [tuple(row.values()) for row in rows]
 
 
 def test_a_file_that_takes_too_much_memory_is_set_aside(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from xml.sax.saxutils import escape, quoteattr
 import duckdb
 
 from boathouse.contracts import Column, Contract, Landing
-from boathouse.ingest.checks import typed_select
 from boathouse.ingest.content import Part
+from boathouse.ingest.parser import Parser
 from boathouse.ingest.table_reader import TableReader
+from boathouse.lake import Lake
 from boathouse.settings import Settings
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -41,11 +42,13 @@ def loaded(
         part = Part(content, len(content))
         count = reader.add(0, part, 1, is_workbook=kind == "xlsx")
         [chunk] = reader.chunks()
-        query = typed_select(list(listed), chunk, has_rescue=new_columns == "rescue")
-        found = con.sql(query)
+        parser = Parser(Lake(con), contract, work)
+        assert not parser.parse([chunk], list(listed))
+        found = con.sql(parser.records(list(listed)))
         good = found.filter("_reasons is null").order("_row")
         bad = found.filter("_reasons is not null").order("_row")
         assert len(good) + len(bad) == count
+        assert not good.filter("_text is not null")
         return Loaded(
             good.project("* exclude (_file_no, _row, _reasons, _text)").fetchall(),
             dict(bad.project("_row, _reasons").fetchall()),

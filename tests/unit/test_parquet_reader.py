@@ -275,6 +275,22 @@ def test_new_columns_are_rescued_as_they_are(read: Read) -> None:
     assert found.reasons == {3: ["f is nan, not a finite number"]}
 
 
+def test_rows_of_many_columns_stay_together(read: Read) -> None:
+    fine = [None if n % 3 else FINE + n for n in range(5000)]
+    numbers = {f"c{n}": range(n, n + 5000) for n in range(150)}
+    content = parquet(
+        {**numbers, "at": pa.array(fine, pa.timestamp("ns", "UTC"))}, row_group_size=700
+    )
+    columns = dict.fromkeys(numbers, "bigint") | {"at": "varchar"}
+    found = read(content, columns)
+    assert not found.reasons
+    assert [row[:-1] for row in found.rows] == list(zip(*numbers.values(), strict=True))
+    assert [row[-1] for row in found.rows] == [
+        None if n % 3 else f"2024-01-02 10:30:00.{123456789 + n}".rstrip("0") + "+00"
+        for n in range(5000)
+    ]
+
+
 # -- damage --------------------------------------------------------------------------------
 
 NUMBERS = {"id": list(range(3000)), "name": [f"name {n % 100}" for n in range(3000)]}
