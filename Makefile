@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 HOME_FOLDER := $(if $(BOATHOUSE_HOME),$(BOATHOUSE_HOME),data)
 
-.PHONY: help warehouse dashboard api dagster chromium test lint format docs benchmark lock clean
+.PHONY: help warehouse dashboard api dagster chromium test lint types sql-style format docs benchmark lock clean
 
 help:
 	@echo "make warehouse   install, load what waits (demo files if there is nothing), build, release"
@@ -56,10 +56,16 @@ chromium:
 test: lint chromium
 	@$(BIN)/pytest -n 2
 
+# The two slow ones, on a processor each.
 lint: $(INSTALLED)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(MAKE) --no-print-directory -j 2 types sql-style
+
+types: $(INSTALLED)
 	@$(BIN)/mypy
+
+sql-style: $(INSTALLED)
 	@BOATHOUSE_HOME=$(VENV)/lint $(BIN)/sqlfluff lint --disable-progress-bar models analyses snapshots tests/data
 
 format: $(INSTALLED)
