@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import dashboard
+from support import dashboard, engine
 from support.shared import made_once
 from xdist.scheduler import LoadScopeScheduling
 
@@ -56,16 +56,12 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def _quick_engine() -> Iterator[None]:
     """Let DuckDB take one processor, and trust its extensions, in every test of this process.
 
-    With the few rows of a test, threads that wait for each other take twice the time. To check
-    an extension's signature takes as long as a small build, each time the lake is opened; the
-    tests that start other processes do open it like everybody.
+    With the few rows of a test, threads that wait for each other take twice the time. The tests
+    that start other processes, rather than fork them, do check the extensions like everybody.
     """
-    whole = lake.config
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOATHOUSE_THREADS", "1")
-        patch.setattr(
-            lake, "config", lambda given: {**whole(given), "allow_unsigned_extensions": True}
-        )
+        patch.setattr(lake, "config", engine.config)
         yield
 
 

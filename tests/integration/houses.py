@@ -14,6 +14,8 @@ from typing import Any
 
 import duckdb
 import pytest
+from support import forked
+from support.command import PATIENCE_SECONDS
 from support.homes import REPOSITORY, by_hand, copy_project
 
 from boathouse import catalog, lake
@@ -188,8 +190,8 @@ def dbt(
     settings: Settings, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run dbt as a person does who types it in the project's folder."""
-    return subprocess.run(
-        [Path(sys.executable).with_name("dbt"), "--no-use-colors", *arguments],
+    return forked.run(
+        [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments],
         cwd=settings.project,
         env={
             **os.environ,
@@ -198,7 +200,5 @@ def dbt(
             **by_hand(settings.home_folder),
             **environment,
         },
-        capture_output=True,
-        text=True,
-        check=False,
+        timeout=PATIENCE_SECONDS,
     )

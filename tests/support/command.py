@@ -17,9 +17,11 @@ import duckdb
 from boathouse import lake, lock
 from boathouse.settings import Settings
 from boathouse.sql import literal
+from support import forked
 from support.homes import REPOSITORY, by_hand, clone
 
 PATIENCE_SECONDS = 300.0  # for what takes seconds on a quiet machine
+_BUILDING = ("build", "run")  # the commands that import dbt
 Done = subprocess.CompletedProcess[str]
 
 
@@ -43,13 +45,18 @@ class House:
 
     def boathouse(self, *arguments: str, code: int = 0, **environment: str) -> Done:
         """Run a command to its end; its exit code must be `code`, and it shows no traceback."""
-        done = subprocess.run(
-            [sys.executable, "-m", "boathouse", *arguments],
-            **self._how(environment),
-            capture_output=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
+        how = self._how(environment)
+        if arguments[0] in _BUILDING:
+            done = forked.run(["boathouse", *arguments], **how, timeout=PATIENCE_SECONDS)
+        else:
+            done = subprocess.run(
+                [sys.executable, "-m", "boathouse", *arguments],
+                **how,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_SECONDS,
+                check=False,
+            )
         told = f"boathouse {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == code, f"exit code {done.returncode}: {told}"
         assert "Traceback" not in told, told
@@ -61,13 +68,7 @@ class House:
 
     def dbt(self, *arguments: str, code: int = 0) -> Done:
         """Run dbt as typed by hand in the project's folder."""
-        done = subprocess.run(
-            self._dbt(arguments),
-            **self._how({}),
-            capture_output=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
+        done = forked.run(self._dbt(arguments), **self._how({}), timeout=PATIENCE_SECONDS)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -84,6 +85,7 @@ class House:
         process = subprocess.Popen(
             commands[program],
             **self._how(environment),
+            text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -108,7 +110,6 @@ class House:
         return {
             "cwd": self.project,
             "env": {**kept, **ours, **self.environment, **environment},
-            "text": True,
         }
 
     # -- what is there ---------------------------------------------------------------------

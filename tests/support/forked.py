@@ -1,0 +1,135 @@
+"""Commands in forks of a process that has imported what they import.
+
+Such a command is a process with an environment, a folder and output of its own, and ends as any
+other. It only starts sooner: to import dbt takes longer than what many a test asks of it. What
+is not imported where it should be is seen by the tests that start commands: `House.started`.
+"""
+
+import atexit
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+# Without DuckDB, which starts a thread.
+IMPORTED = (
+    *("boathouse.cli.environments", "boathouse.cli.keys", "boathouse.cli.show"),
+    *("boathouse.cli.upkeep", "boathouse.contracts", "boathouse.settings"),
+    *("dbt.adapters.factory", "dbt.cli.main", "psutil", "sqlglot"),
+)
+MOST_BYTES = 2**20  # of a request: arguments and environment
+
+
+def run(
+    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run `boathouse` or `dbt` to its end, as `subprocess.run` does, and return what it came to.
+
+    Raises:
+        TimeoutExpired: it took longer than so many seconds, and was killed.
+    """
+    request = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)})
+    ours, theirs = socket.socketpair()
+    with ours, tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        with theirs:
+            files = [stdout.fileno(), stderr.fileno(), theirs.fileno()]
+            socket.send_fds(_server(), [request.encode()], files)
+        answer = ours.makefile()
+        pid = int(answer.readline())
+        ours.settimeout(timeout)
+        try:
+            code = int(answer.readline())
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(list(arguments), timeout) from None
+        stdout.seek(0)
+        stderr.seek(0)
+        return subprocess.CompletedProcess(list(arguments), code, stdout.read(), stderr.read())
+
+
+@cache
+def _server() -> socket.socket:
+    """Return the line to this process's own server, which ends with it."""
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_BYTES)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, __file__, str(theirs.fileno())],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+        )
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def _serve(line: socket.socket) -> list[str]:
+    """Fork for each request; return its arguments in the process that is to run the command."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the commands
+    while True:
+        content, files, _, _ = socket.recv_fds(line, MOST_BYTES, 3)
+        if not content:
+            os._exit(0)
+        if os.fork() == 0:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            line.close()
+            return _become(json.loads(content), *files)
+        for file in files:
+            os.close(file)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def _become(request: dict[str, object], stdout: int, stderr: int, answer: int) -> list[str]:
+    command = os.fork()
+    if command:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.write(answer, f"{command}\n".encode())
+        _, status = os.waitpid(command, 0)
+        os.write(answer, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        os._exit(0)
+    os.close(answer)
+    for number, file in enumerate((stdout, stderr), 1):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    return request["arguments"]
+
+
+def _import() -> None:
+    for name in IMPORTED:
+        import_module(name)
+    threads = list(Path("/proc/self/task").iterdir())
+    assert len(threads) == 1, "a thread that is not in the fork leaves its locks behind"
+
+
+if __name__ == "__main__":
+    _import()
+    program, *rest = _serve(socket.socket(fileno=int(sys.argv[1])))
+    lake = import_module("boathouse.lake")  # with DuckDB
+    lake.config = import_module("engine").config
+    if program == "boathouse":
+        sys.path[0] = str(Path.cwd())  # as `python -m` has it
+        sys.argv = ["boathouse", *rest]
+        runpy.run_module("boathouse", run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(Path(program).parent)
+        sys.argv = [program, *rest]
+        runpy.run_path(program, run_name="__main__")
