@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 import typer
+import yaml
 from support.command import House, finish, interrupt, wait_until
 from support.homes import REPOSITORY
 from support.prepared import GENERATE, Prepared
@@ -23,8 +24,6 @@ from boathouse.cli.commands import app
 
 PURCHASES = "PurchaseID,product,user,date\n900001,7,8,2026-03-01\n900002,7,9,2026-03-02\n"
 SNAPSHOT = "purchases_2026-03-11.csv"
-# Unit tests of dbt look at no data: those of the house's first run are enough.
-NO_UNIT_TESTS = ("--exclude", "resource_type:unit_test")
 
 
 def _commands(group: Any, *names: str) -> Iterator[tuple[str, ...]]:
@@ -124,14 +123,32 @@ def test_dbt_build_by_hand_in_the_repository_works_on_an_empty_lake_and_counts(
     fresh = House(REPOSITORY, tmp_path / "home")
     fresh.dbt("build")
     assert last_build(fresh) == ("dbt build", "", "success")
+    assert unit_tests_passed(fresh) == unit_tests_written()
     assert fresh.json("release")["is_new"]
     assert fresh.released("select count(*) from marts.fct_sessions") == [(0,)]
+
+
+def unit_tests_written() -> set[tuple[str, str]]:
+    """Return the models and names of all unit tests of the project."""
+    found = {
+        (test["model"], test["name"])
+        for path in (REPOSITORY / "models").rglob("*.yml")
+        for test in yaml.safe_load(path.read_text()).get("unit_tests", [])
+    }
+    assert found
+    return found
+
+
+def unit_tests_passed(house: House) -> set[tuple[str, str]]:
+    query = "select unique_id from lake.meta.build_results where kind = 'unit_test'"
+    rows = house.in_lake(f"{query} and status = 'pass'")
+    return {tuple(unique_id.split(".")[2:]) for (unique_id,) in rows}
 
 
 def test_dbt_build_by_hand_is_what_the_next_release_shows(house: House) -> None:
     house.drop("purchases", SNAPSHOT, PURCHASES)
     house.boathouse("load")
-    house.dbt("build", "--select", "source:raw.purchases+", *NO_UNIT_TESTS)
+    house.dbt("build", "--select", "source:raw.purchases+")
     assert house.json("release")["release"]["release_id"] == 2
     query = "select count(*) from marts.fct_purchases where purchase_id in (900001, 900002)"
     assert house.released(query) == [(2,)]
@@ -139,7 +156,7 @@ def test_dbt_build_by_hand_is_what_the_next_release_shows(house: House) -> None:
 
 def test_dbt_build_waits_for_nobody_and_load_waits_for_dbt_build(house: House) -> None:
     house.drop("purchases", SNAPSHOT, PURCHASES)
-    arguments = ("build", "--select", "stg_sessions__events+", *NO_UNIT_TESTS)
+    arguments = ("build", "--select", "stg_sessions__events+")
     with house.started(*arguments, program="dbt") as building:
         house.wait_for_writer(building, "dbt build")
         with house.started("load") as loading:
@@ -176,7 +193,7 @@ def test_json_of_every_command_parses(house: House) -> None:
     assert len(json_of("generate", options=("--scale", "0.001", "--source", "purchases"))) > 1
     house.drop("purchases", SNAPSHOT, PURCHASES)
     assert json_of("load")["sources"]["purchases"]["files_loaded"] > 1
-    built = json_of("build", options=("-s", "source:raw.purchases+", "dim_players", *NO_UNIT_TESTS))
+    built = json_of("build", options=("-s", "source:raw.purchases+", "dim_players"))
     assert {"fct_purchases", "dim_players"} <= {each["name"] for each in built["results"]}
     assert {result["status"] for result in built["results"]} <= {"success", "pass"}
     assert json_of("release")["release"]["release_id"] == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import houses
 import pytest
+from support.homes import include_unit_tests
 
 from boathouse import lake
 from boathouse.build import Blocker, NodeProgress, dbt, find_blockers, prepare_manifest, run_build
@@ -49,9 +50,10 @@ def wait_until_running(settings: Settings) -> None:
     raise AssertionError("the build did not reach the slow model")
 
 
-def test_build_reports_every_node_and_where_the_time_went(house: Settings) -> None:
+def test_build_reports_every_node_and_where_the_time_went(editable_house: Settings) -> None:
+    include_unit_tests(editable_house.project)
     seen: list[NodeProgress] = []
-    report = run_build(house, select=["fct_sessions"], on_progress=seen.append)
+    report = run_build(editable_house, select=["fct_sessions"], on_progress=seen.append)
     report.require_green()
     assert report.counts["model"] == {"success": 1}
     assert report.counts["test"]["pass"] > 3
@@ -114,6 +116,7 @@ def test_rows_of_raw_that_a_green_build_has_tested_are_not_tested_again(house: S
 
 
 def test_broken_model_is_named_with_its_file_and_the_error(editable_house: Settings) -> None:
+    include_unit_tests(editable_house.project)
     model = editable_house.project / "models" / "marts" / "sessions" / "rpt_sessions_by_country.sql"
     model.write_text("select no_such_column from {{ ref('int_sessions__country_days') }}")
     report = run_build(editable_house, select=["rpt_sessions_by_country"])

@@ -13,7 +13,7 @@ from typing import Any
 import houses
 import pytest
 from support.command import PATIENCE_SECONDS
-from support.homes import REPOSITORY, by_hand
+from support.homes import REPOSITORY, by_hand, include_unit_tests
 
 from boathouse import doctor, lake, lock, status
 from boathouse.build import find_blockers, run_build
@@ -185,6 +185,7 @@ def test_ctrl_c_in_a_retry_leaves_the_rest_to_the_next_one(editable_house: Setti
 
 
 def test_unit_tests_of_a_model_that_was_not_built_are_retried(editable_house: Settings) -> None:
+    include_unit_tests(editable_house.project)
     parent = slow_model(editable_house).with_name("stg_sessions__events.sql")
     as_it_was = parent.read_text()
     parent.write_text(f'{{{{ config(pre_hook="{LONG}") }}}}\n{as_it_was}')
@@ -201,6 +202,7 @@ def test_unit_tests_of_a_model_that_was_not_built_are_retried(editable_house: Se
 
 
 def test_ctrl_c_in_a_models_unit_tests_ends_the_model_too(editable_house: Settings) -> None:
+    include_unit_tests(editable_house.project)
     model = editable_house.project / "models" / "marts" / "sessions" / "dim_players.sql"
     model.write_text(f'{{{{ config(pre_hook="{LONG}") }}}}\n{model.read_text()}')
     with terminal(editable_house, "dbt", "build", "--select", "dim_players") as typed:

@@ -25,7 +25,7 @@ from dagster import (
     SensorResult,
     build_sensor_context,
 )
-from support.homes import clone, copy_project
+from support.homes import clone, copy_project, include_unit_tests
 
 from boathouse.release import current_release
 from boathouse.settings import Settings
@@ -105,6 +105,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Any:
         home=folder / "data",
         settle_seconds=0,
     )
+    include_unit_tests(settings.project)
     (settings.project / "tests/data/purchases/assert_no_cursed_product.sql").write_text(CURSED)
     events = "\n".join(map(event, range(20))).encode()
     houses.put(settings, "session_events", "session_events_1.jsonl", events)
@@ -124,7 +125,9 @@ def dagster(first: Any, tmp_path: Path) -> Iterator[Dagster]:
 
 def editable(folder: Path) -> Path:
     """Give the house a project of its own, and return its folder."""
-    return copy_project(folder / "project", ("sessions", "purchases"))
+    project = copy_project(folder / "project", ("sessions", "purchases"))
+    include_unit_tests(project)
+    return project
 
 
 def released(settings: Settings) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 from houses import SHARED_DATA
-from support.homes import REPOSITORY, copy_project
+from support.homes import REPOSITORY, copy_project, include_unit_tests
 
 from boathouse import lake
 from boathouse.build import run_build
@@ -29,6 +29,7 @@ from boathouse.trial import try_out
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     project = copy_project(tmp_path / "project", [])
+    include_unit_tests(project)
     shutil.copy(REPOSITORY / ".sqlfluff", project)
     return Settings(project=project, home=tmp_path / "home", settle_seconds=0)
 

@@ -17,7 +17,7 @@ from boathouse import demo, lake, pipeline
 from boathouse.contracts import load_contracts
 from boathouse.release import release
 from boathouse.settings import Settings
-from support.homes import REPOSITORY
+from support.homes import REPOSITORY, copy_project
 
 SCRIPT = "<script>alert(1)</script>"
 BOLD = "**x** :red[y] $z$ [a](b)"
@@ -33,9 +33,11 @@ _ADD_PLAYERS = (
 
 def make_home(home: Path) -> Settings:
     """Run the main job on dirty demo data of every source, and release twice."""
-    settings = Settings(project=REPOSITORY, home=home, settle_seconds=0)
+    domains = [folder.name for folder in (REPOSITORY / "models/marts").iterdir() if folder.is_dir()]
+    project = copy_project(home.with_name("project"), domains)
+    settings = Settings(project=project, home=home, settle_seconds=0)
     options = demo.DemoOptions(scale=0.02, days=3, seed=7, dirty=0.05, until=LAST_DAY)
-    demo.generate(settings.landing, load_contracts(REPOSITORY), options)
+    demo.generate(settings.landing, load_contracts(project), options)
     _busy_players(settings.landing / "session_events" / "session_events_strange.jsonl")
     _strange_devices(settings.landing)
     pipeline.run(settings)
