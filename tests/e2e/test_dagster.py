@@ -20,7 +20,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.command import House, wait_until
-from support.homes import REPOSITORY, copy_project
+from support.homes import copy_project
 from support.servers import Mailbox, Webhook, mail_server, webhook
 
 from boathouse import lock
@@ -349,7 +349,7 @@ def deliver_next_snapshot(house: House, row: str) -> None:
 
 
 def test_dagster_ends_when_what_has_started_it_is_killed(tmp_path: Path) -> None:
-    house = House(REPOSITORY, tmp_path / "home")
+    house = House(copy_project(tmp_path / "project", ["actions"]), tmp_path / "home")
     arguments = ("-m", "orchestration", "--port", str(free_port()))
     with house.started(*arguments, program="python") as process:
         supervisor = psutil.Process(process.pid)

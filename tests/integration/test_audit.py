@@ -5,6 +5,8 @@ from pathlib import Path
 import houses
 import pytest
 import shops
+from support.homes import clone
+from support.shared import made_once
 
 from boathouse import pipeline
 from boathouse.audit import AuditReport, audit
@@ -13,9 +15,18 @@ from boathouse.release import release
 from boathouse.settings import Settings
 
 
+@pytest.fixture(scope="session")
+def _shop(request: pytest.FixtureRequest) -> Settings:
+    return made_once(request, "audited-shop", _open_shop)
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Settings:
-    settings = shops.new(tmp_path)
+def shop(_shop: Settings, tmp_path: Path) -> Settings:
+    return clone(_shop, tmp_path / "data")
+
+
+def _open_shop(folder: Path) -> Settings:
+    settings = shops.new(folder)
     orders = [shops.order(number, number % 5, day=1 + number % 9) for number in range(40)]
     shops.deliver(settings, "shop_orders", "1", orders)
     shops.deliver(settings, "shop_payments", "1", [(n, n, 100 * n) for n in range(1, 30)])
