@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from support import dashboard, engine
 from support.shared import made_once
@@ -15,6 +16,11 @@ from boathouse.settings import Settings
 
 # Hundreds of commands are started here: none should compile the project's modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Files, by the start of their paths, whose tests share a home that nobody else uses: one worker

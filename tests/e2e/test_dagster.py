@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from support.command import House, wait_until
+from support.command import PATIENCE_SECONDS, House, wait_until
 from support.homes import copy_project
 from support.servers import Mailbox, Webhook, mail_server, webhook
 
@@ -59,7 +59,7 @@ class Server:
         request = urllib.request.Request(
             f"{self.address}/graphql", body, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             found: dict[str, Any] = json.load(answer)
         assert "errors" not in found, found["errors"]
         data: dict[str, Any] = found["data"]
@@ -221,11 +221,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, receivers: Receivers) -> It
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(90)
+            process.wait(PATIENCE_SECONDS)
         finally:
             process.kill()
             log.close()
-        _, alive = psutil.wait_procs(children, timeout=10)
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
         for child in alive:
             child.kill()
         assert not alive, f"still there after Ctrl-C: {alive}"

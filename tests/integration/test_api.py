@@ -23,6 +23,7 @@ import pyarrow as pa
 import pytest
 import requests
 from support.api import Client, serving
+from support.command import PATIENCE_SECONDS
 from support.dashboard import BOLD, LAST_DAY, SCRIPT, changing, copy_released, release_again
 from support.homes import clone
 
@@ -270,7 +271,7 @@ def test_list_has_the_same_rows_in_every_form(client: Client) -> None:
     ] == [comparable(row) for row in rows]
     for answer in (lines, table, arrow):
         assert 'rel="next"' in answer.headers["Link"]
-        following = client.session.get(answer.links["next"]["url"], timeout=60)
+        following = client.session.get(answer.links["next"]["url"], timeout=PATIENCE_SECONDS)
         assert following.json()["items"][0] not in rows
 
 
@@ -371,7 +372,9 @@ def test_wrong_question_is_a_problem(client: Client, path: str, status: int) -> 
 
 def test_api_is_only_for_reading(client: Client) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
-        answer = client.session.request(method, f"{client.address}/marts/dim_players", timeout=60)
+        answer = client.session.request(
+            method, f"{client.address}/marts/dim_players", timeout=PATIENCE_SECONDS
+        )
         assert_problem(answer, 405)
 
 

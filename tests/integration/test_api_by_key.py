@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from support.api import Client, serving
+from support.command import PATIENCE_SECONDS
 from support.homes import clone, copy_project
 
 from api.formats import ARROW, CSV, NDJSON
@@ -189,7 +190,7 @@ def test_newest_come_first_and_pages_have_each_row_once(client: Client) -> None:
     for limit in (1, 7):
         assert client.pages(path, limit=limit) == whole
     lines = by_key(client, "part", "x1", NDJSON, limit=7)
-    following = client.session.get(lines.links["next"]["url"], timeout=60)
+    following = client.session.get(lines.links["next"]["url"], timeout=PATIENCE_SECONDS)
     assert following.json()["items"] == whole[7:14]
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from support.api import serving
+from support.command import PATIENCE_SECONDS
 
 from boathouse.api_keys import KeyRing
 from boathouse.settings import Settings
@@ -26,7 +27,7 @@ def ask(address: str, folder: Path, *options: str) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from support.api import serving
+from support.command import PATIENCE_SECONDS
 from support.homes import REPOSITORY
 
 from boathouse.settings import Settings
@@ -20,7 +21,12 @@ def examples(language: str) -> list[str]:
 def run(command: list[str], address: str) -> str:
     environment = {"PATH": os.environ["PATH"], "API": address}
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=True
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=True,
     )
     return done.stdout
 

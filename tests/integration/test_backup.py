@@ -9,6 +9,7 @@ from typing import Any
 
 import houses
 import pytest
+from support.command import PATIENCE_SECONDS
 from support.homes import REPOSITORY, clone
 from yards import Yard, check_promises, quick_connections
 
@@ -214,7 +215,7 @@ def test_backup_or_restore_killed_at_a_step_is_done_by_the_next(
         f"backup(settings, made)\nrestore(settings, made, into=Path({str(home)!r}), overwrite=True)"
     )
     killed = houses.python(yard.settings, code, BOATHOUSE_KILL_AT=checkpoint)
-    _, said = killed.communicate(timeout=120)
+    _, said = killed.communicate(timeout=PATIENCE_SECONDS)
     assert killed.returncode == -signal.SIGKILL, said
     if checkpoint.startswith("backup:"):
         assert not (tmp_path / "made").exists() and (home / "note.txt").exists()

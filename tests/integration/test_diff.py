@@ -157,7 +157,7 @@ def literal_row(row: Sequence[Any]) -> str:
 
 
 @given(before=ROWS, after=ROWS, is_keyed=st.booleans())
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 def test_counts_are_those_of_a_plain_comparison(
     before: list[Any], after: list[Any], is_keyed: bool
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import psutil
 import pytest
+from support.command import PATIENCE_SECONDS
 from yards import Yard
 
 from boathouse.ingest import apart
@@ -164,7 +165,7 @@ def test_the_process_ends_with_whoever_has_started_it(first: str, number: signal
         assert started.stdout.readline() == b"ready\n"
         (reader,) = psutil.Process(started.pid).children()
         started.send_signal(number)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while reader.is_running() and reader.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from support.command import PATIENCE_SECONDS
 from yards import SOURCE, Yard, check_promises
 
 from boathouse import lake, lock
@@ -55,7 +56,7 @@ def test_two_loads_at_once_load_each_file_once(yard: Yard) -> None:
             assert process.stderr is not None
             assert "somebody" in process.stderr.readline()
     for process in both:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, errors
     check_promises(yard.settings)
     assert yard.rows(f"select count(*), count(distinct id) from lake.raw.{SOURCE}") == [
@@ -82,7 +83,7 @@ def test_readers_never_fail_and_see_whole_batches_only(yard: Yard) -> None:
     thread = threading.Thread(target=read)
     thread.start()
     process = start_load(yard)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     done.set()
     thread.join()
     assert process.returncode == 0, errors

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import PATIENCE_SECONDS
 from yards import SOURCE, Yard, check_promises
 
 from boathouse import lock
@@ -48,7 +49,7 @@ def run(yard: Yard, **environment: str) -> subprocess.CompletedProcess[str]:
         env=environment_of(yard) | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -141,7 +142,7 @@ def test_ctrl_c_ends_without_traceback_and_the_next_load_finishes(
         waiting = process.stderr.readline()
         assert "a long build" in waiting
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
     assert "Interrupted" in errors
     assert "Traceback" not in errors
@@ -164,7 +165,7 @@ def test_no_space_left_is_told_and_nothing_is_half_done(yard: Yard, clean: dict[
         env=environment_of(yard),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert limited.returncode == 1, limited

@@ -72,7 +72,7 @@ def stored(path: Path) -> list[tuple[object, ...]]:
         return con.execute(query).fetchall()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(tables, min_size=2, max_size=4))
 def test_changed_look_ups_are_those_made_anew(folder: Path, states: list[dict[str, Row]]) -> None:
     path = folder / "changed.sqlite"

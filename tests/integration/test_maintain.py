@@ -11,6 +11,7 @@ from typing import Any
 
 import houses
 import pytest
+from support.command import PATIENCE_SECONDS
 from support.homes import REPOSITORY, clone
 from yards import Yard, check_promises, quick_connections
 
@@ -168,7 +169,7 @@ def test_maintenance_killed_at_a_step_is_finished_by_the_next(
         BOATHOUSE_KEEP_SNAPSHOTS_DAYS="0",
         BOATHOUSE_KEEP_FILES_HOURS="0",
     )
-    _, said = killed.communicate(timeout=120)
+    _, said = killed.communicate(timeout=PATIENCE_SECONDS)
     assert killed.returncode == -signal.SIGKILL, said
     maintain(yard.settings)
     maintain(yard.settings)

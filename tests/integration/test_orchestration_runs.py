@@ -25,6 +25,7 @@ from dagster import (
     SensorResult,
     build_sensor_context,
 )
+from support.command import PATIENCE_SECONDS
 from support.homes import clone, copy_project, include_unit_tests
 
 from boathouse.release import current_release
@@ -316,7 +317,7 @@ def test_killed_run_is_mended_by_the_next(dagster: Dagster) -> None:
     paths = [key.to_user_string() for key in request.asset_selection]
     code = RUN_WHAT_ARRIVED.replace("{paths}", repr(paths))
     process = houses.python(dagster.settings, code, BOATHOUSE_KILL_AT="release:mart-written")
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -signal.SIGKILL, errors
     assert released(dagster.settings) == (1, 2)
     dagster.run("everything", asset_selection=request.asset_selection)

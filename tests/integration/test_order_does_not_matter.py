@@ -27,7 +27,6 @@ from boathouse.settings import Settings
 EXAMPLES = int(os.environ.get("BOATHOUSE_ORDER_EXAMPLES", "1"))
 IS_SEARCH = "BOATHOUSE_ORDER_SEARCH" in os.environ
 PROPERTY = hypothesis_settings(
-    deadline=None,
     max_examples=EXAMPLES,
     derandomize=not IS_SEARCH,
     database=None,

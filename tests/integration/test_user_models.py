@@ -13,6 +13,7 @@ import houses
 import shops
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.command import PATIENCE_SECONDS
 from support.homes import copy_project
 
 from boathouse import lock, pipeline
@@ -241,7 +242,7 @@ class World:
             "    pipeline.run(settings, on_build=count)\n"
             "except Exception: pass\n"
         )
-        houses.python(self.settings, code).communicate(timeout=120)
+        houses.python(self.settings, code).communicate(timeout=PATIENCE_SECONDS)
 
     def run(self) -> None:
         """Run the main job, and compare what readers see with what they should see."""
@@ -271,7 +272,7 @@ class World:
                 self.run()
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(
     models=st.tuples(written(0), written(1), written(2)),
     first=st.tuples(ROWS, ROWS),

@@ -13,8 +13,7 @@ import uvicorn
 
 from api.app import Api
 from boathouse.settings import Settings
-
-PATIENCE_SECONDS = 30
+from support.command import PATIENCE_SECONDS
 
 
 @dataclass
@@ -28,7 +27,9 @@ class Client:
     def get(self, path: str, **more: Any) -> requests.Response:
         """Return the answer to a request for a path."""
         headers = {**self.headers, **more.pop("headers", {})}
-        return self.session.get(f"{self.address}{path}", headers=headers, timeout=60, **more)
+        return self.session.get(
+            f"{self.address}{path}", headers=headers, timeout=PATIENCE_SECONDS, **more
+        )
 
     def json(self, path: str, **more: Any) -> Any:
         """Return what a path holds."""

@@ -17,6 +17,7 @@ from boathouse import demo, lake, pipeline
 from boathouse.contracts import load_contracts
 from boathouse.release import release
 from boathouse.settings import Settings
+from support.command import PATIENCE_SECONDS
 from support.homes import REPOSITORY, copy_project
 
 SCRIPT = "<script>alert(1)</script>"
@@ -131,7 +132,7 @@ def _script(name: str) -> None:
 
 def open_page(name: str, query: dict[str, str | Sequence[str]] | None = None) -> AppTest:
     """Return a page as Streamlit has drawn it; `BOATHOUSE_HOME` says of which home."""
-    app = AppTest.from_function(_script, kwargs={"name": name}, default_timeout=60)
+    app = AppTest.from_function(_script, kwargs={"name": name}, default_timeout=PATIENCE_SECONDS)
     for key, value in (query or {}).items():
         app.query_params[key] = value if isinstance(value, str) else list(value)
     return app.run()

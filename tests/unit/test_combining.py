@@ -1,7 +1,6 @@
 """What was combined, step by step, is what all rows combine to; what cannot be, is refused."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from types import SimpleNamespace
 
 import duckdb
@@ -105,14 +104,14 @@ def as_combined(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
 
 
 @given(ROWS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_rows_combine_as_the_rules_say(con: duckdb.DuckDBPyConnection, rows: list) -> None:
     fill(con, "now", rows)
     assert ordered(con, COMBINATION.whole("from now")) == as_combined(rows)
 
 
 @given(ROWS, ROWS)
-@settings(max_examples=200, deadline=timedelta(seconds=5))
+@settings(max_examples=200)
 def test_new_rows_added_to_known_ones_are_all_rows(
     con: duckdb.DuckDBPyConnection, before: list, came: list
 ) -> None:
@@ -124,7 +123,7 @@ def test_new_rows_added_to_known_ones_are_all_rows(
 
 
 @given(ROWS, ROWS, st.sets(st.integers(0, 5)), st.booleans())
-@settings(max_examples=200, deadline=timedelta(seconds=5))
+@settings(max_examples=200)
 def test_what_went_is_taken_away_or_its_key_is_combined_from_all_rows(
     con: duckdb.DuckDBPyConnection,
     before: list,

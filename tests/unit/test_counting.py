@@ -34,7 +34,7 @@ records = st.lists(st.lists(values, min_size=1, max_size=4), min_size=1, max_siz
 @pytest.mark.parametrize("delimiter", DELIMITERS)
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
 @given(records)
-@settings(max_examples=100, deadline=None, suppress_health_check=FIXTURES)
+@settings(max_examples=100, suppress_health_check=FIXTURES)
 def test_whatever_is_written_as_csv_passes(
     quoting: int, delimiter: str, rows: list[list[str]]
 ) -> None:
@@ -46,7 +46,7 @@ def test_whatever_is_written_as_csv_passes(
 @pytest.mark.usefixtures("_size")
 @pytest.mark.parametrize("bad", [' "x"', '"x" ', 'x"x', '""x', '"x"x"', '"', '"x\nx"'])
 @given(records, records)
-@settings(max_examples=30, deadline=None, suppress_health_check=FIXTURES)
+@settings(max_examples=30, suppress_health_check=FIXTURES)
 def test_one_field_quoted_in_another_way_does_not(
     bad: str, before: list[list[str]], after: list[list[str]]
 ) -> None:
@@ -60,7 +60,7 @@ def test_one_field_quoted_in_another_way_does_not(
 
 @given(st.text(alphabet='x", \n', max_size=12))
 @example('""x,""x')
-@settings(max_examples=1000, deadline=None, suppress_health_check=FIXTURES)
+@settings(max_examples=1000, suppress_health_check=FIXTURES)
 def test_lines_that_pass_are_valid_each_by_itself(text: str) -> None:
     lines = text.removesuffix("\n") + "\n"
     if has_quoted_fields_only(lines.encode(), ","):
@@ -70,7 +70,7 @@ def test_lines_that_pass_are_valid_each_by_itself(text: str) -> None:
 
 @given(st.text(alphabet='x", \n', max_size=30), st.sampled_from([",", " "]))
 @example('"x""y""",""\n', ",")
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_large_pieces_are_judged_as_small_ones_are(text: str, delimiter: str) -> None:
     lines = f"{text}\n".encode()
     found = []
@@ -82,7 +82,7 @@ def test_large_pieces_are_judged_as_small_ones_are(text: str, delimiter: str) ->
 
 
 @given(st.binary(max_size=50), st.sampled_from([b"\n", b'":', b'"}\n', b"\0\1"]), st.integers(1, 9))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_count_is_that_of_bytes(text: bytes, needle: bytes, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "SMALL", -1)

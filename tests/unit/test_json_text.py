@@ -118,7 +118,7 @@ flat = st.dictionaries(
 
 @given(st.lists(flat, min_size=1, max_size=4), st.sampled_from([":", ": "]))
 @example([{"a": '": 1.50 "'}], ":")
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_in_flat_records_as_well(found: list[dict[str, str]], colon: str) -> None:
     records = [
         f"{{{','.join(f'{json.dumps(key)}{colon}{value}' for key, value in each.items())}}}"
@@ -208,7 +208,7 @@ AT_THE_EDGE = [
 @given(st.lists(numbers, min_size=1, max_size=30), st.sampled_from(["", " "]), st.booleans())
 @example(AT_THE_EDGE, "", True)
 @example(AT_THE_EDGE, " ", False)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_not_marked_duckdb_writes_as_it_was(
     found: list[str], space: str, is_flat: bool
 ) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.command import PATIENCE_SECONDS
 
 from boathouse import lock
 from boathouse.errors import LockTimeoutError
@@ -108,7 +109,7 @@ def test_another_thread_waits_says_so_and_gives_up_too(home: Settings) -> None:
     with lock.writer(home, "this thread"):
         thread = threading.Thread(target=wait)
         thread.start()
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
     assert told[0].startswith("Waiting for `this thread` (process ")
     assert [type(error) for error in errors] == [LockTimeoutError]
 
@@ -140,17 +141,17 @@ def test_letting_go_of_a_kept_lock_waits_for_the_thread_that_has_it_now(home: Se
     def write() -> None:
         with lock.writer(home, "the other thread"):
             has_it.set()
-            may_end.wait(10)
+            may_end.wait(PATIENCE_SECONDS)
 
     other = threading.Thread(target=write)
     other.start()
-    assert has_it.wait(10)
+    assert has_it.wait(PATIENCE_SECONDS)
     last = threading.Thread(target=let_go)
     last.start()
     assert lock.is_held(home)
     may_end.set()
-    last.join(10)
-    other.join(10)
+    last.join(PATIENCE_SECONDS)
+    other.join(PATIENCE_SECONDS)
     assert not lock.is_held(home)
 
 

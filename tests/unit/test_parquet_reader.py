@@ -354,9 +354,7 @@ def small() -> bytes:
 SMALL = small()
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_are_read_or_refused(read: Read, data: st.DataObject) -> None:
     content = bytearray(SMALL)

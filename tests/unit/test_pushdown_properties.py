@@ -442,7 +442,7 @@ def traced(query: Query, key: list[str], *, typed: bool) -> tuple[Trace, dict[st
     return trace(query.sql, key, **known), known
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(
     case=cases(),
     before=st.tuples(ROWS, ROWS, ROWS),

@@ -48,14 +48,14 @@ def places(found: list[Span]) -> dict[int, Place]:
 
 
 @given(spans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_line_is_located(found: list[Span]) -> None:
     expected = places(found)
     assert {line: locate(found, line) for line in expected} == expected
 
 
 @given(spans(), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_without_lines_leaves_exactly_the_other_lines(
     found: list[Span], data: st.DataObject
 ) -> None:
@@ -72,7 +72,7 @@ def test_without_lines_leaves_exactly_the_other_lines(
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), max_size=8),
     st.integers(1, 40),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_blob_writer_knows_the_place_of_every_line(
     tmp_path_factory: object, additions: list[tuple[int, int]], limit: int
 ) -> None:
@@ -103,7 +103,7 @@ def test_a_full_blob_is_followed_by_another(tmp_path: Path) -> None:
     st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r\n", b"\r"]), max_size=12).map(b"".join),
     st.integers(1, 5),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_pieces_end_with_a_line_and_lose_nothing(data: bytes, size: int) -> None:
     class Pieces(Part):
         def pieces(self):  # type: ignore[no-untyped-def]
