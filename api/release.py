@@ -126,7 +126,7 @@ class Served(OpenRelease):
                 f"Release {self.release_id} was made by another version of Boathouse: {error}",
                 hint="Make a new one with `make warehouse`.",
             ) from error
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error, ReleaseError):
             _ = self.lookups
         return self
 
@@ -179,7 +179,7 @@ class Served(OpenRelease):
     @cached_property
     def lookups(self) -> lookups.Reader:
         """Return the look-ups beside it."""
-        return lookups.Reader(lookups.beside(self.path))
+        return lookups.Reader(lookups.beside(self.path), (self.lake, self.release_id))
 
     @cached_property
     def tests(self) -> str:

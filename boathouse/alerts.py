@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from email.message import EmailMessage
 
 from boathouse.build.report import BuildReport, NodeResult
-from boathouse.errors import AlertError, BoathouseError, BuildError
+from boathouse.errors import AlertError, BoathouseError, BuildError, ReleaseError
 from boathouse.settings import Settings
 
 ATTEMPTS = 4
@@ -87,6 +87,8 @@ def alert_for(
     report = failure.report if isinstance(failure, BuildError) else failure
     if isinstance(report, BuildReport):
         return _of_build(report, title, where, link)
+    if isinstance(report, ReleaseError):
+        where = where or report.where
     return Alert(title, _cut(str(failure)), where, None, link)
 
 

@@ -94,6 +94,7 @@ META_TABLES: dict[str, dict[str, str]] = {
         "unique_columns": "varchar[]",
         "lookups": "varchar",
         "api": "varchar",
+        "may_shrink": "varchar",
         "fingerprint": "varchar",
         "place": "varchar",
     },

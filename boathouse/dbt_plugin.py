@@ -47,7 +47,10 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Take the lock if the command writes, attach the lake, and make its tables."""
         command = self._begin()
-        opened = lake.attach(conn, self._settings)
+        try:
+            opened = lake.attach(conn, self._settings)
+        except BoathouseError as error:
+            raise DbtBaseException(str(error)) from error  # dbt shows of others the traceback
         contracts = load_contracts(self._settings.project)
         if catalog.missing(opened, contracts):
             # A command that only reads still needs the raw tables to exist.

@@ -62,6 +62,10 @@ class LakeBusyError(LakeError):
     is_transient = True
 
 
+class IdentityError(LakeError):
+    """Home, lake, catalogue and releases do not belong together, or are from a newer version."""
+
+
 class BuildError(BoathouseError):
     """dbt could not run, or a model or test failed; `report` is then that of the build."""
 
@@ -77,4 +81,11 @@ class AlertError(BoathouseError):
 
 
 class ReleaseError(BoathouseError):
-    """A release was refused or could not be written; the released file is as it was."""
+    """A release was refused or could not be written; the released file is as it was.
+
+    `where` says what it is about when that does not change from one attempt to the next.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.where = where

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from boathouse import extensions, lake_place
-from boathouse.errors import LakeBusyError, LakeError
+from boathouse import extensions, identity, lake_place
+from boathouse.errors import IdentityError, LakeBusyError, LakeError
 from boathouse.settings import MIB, Settings
 from boathouse.sql import identifier, literal
 
@@ -47,6 +47,7 @@ _PASSING = (
     *("allocation failure", "schema not found in metadata catalog"),
 )
 _OTHER_PLACE = re.compile(r'does not match existing data path in the catalog "([^"]*)"')
+_NO_LAKE = "creating a new DuckLake is explicitly disabled"
 # What DuckDB and SQLite say when there is no space left, the last of them also of a broken disk.
 _NO_SPACE = (
     "no space left",
@@ -190,12 +191,16 @@ def _attach_statement(
     settings: Settings,
     *,
     read_only: bool,
+    may_create: bool = False,
     version: int | None = None,
     as_of: datetime | None = None,
     name: str = NAME,
 ) -> str:
     """Return the `ATTACH` statement for the lake, now or as it was."""
-    options = [f"DATA_PATH {literal(settings.data_path)}"]
+    options = [
+        f"DATA_PATH {literal(settings.data_path)}",
+        f"CREATE_IF_NOT_EXISTS {str(may_create).lower()}",
+    ]
     if settings.postgres is None:
         options.append(f"META_BUSY_TIMEOUT {BUSY_MILLISECONDS}")
     if lake_place.is_settled_here(settings):
@@ -212,11 +217,22 @@ def _attach_statement(
     return f"ATTACH IF NOT EXISTS {address} AS {name} ({', '.join(options)})"
 
 
+def has_catalog(settings: Settings) -> bool:
+    """Return whether there is a catalogue that holds something; one in PostgreSQL always counts."""
+    path = settings.catalog_file
+    return path is None or (path.exists() and path.stat().st_size > 0)
+
+
 def exists(settings: Settings) -> bool:
-    """Return whether a lake was ever made here; a PostgreSQL catalogue always counts."""
-    if settings.postgres is not None:
+    """Return whether a lake was ever made here.
+
+    Raises:
+        IdentityError: one was, but its catalogue is not there.
+    """
+    if has_catalog(settings):
         return True
-    return Path(settings.catalog_uri.removeprefix("sqlite:")).exists()
+    identity.require_unused(settings)
+    return False
 
 
 def _prepare(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool) -> None:
@@ -268,11 +284,13 @@ def connect(
     read_only: bool = False,
     version: int | None = None,
     as_of: datetime | None = None,
+    is_adopting: bool = False,
 ) -> Iterator[Lake]:
-    """Open the lake for the length of a `with` block.
+    """Open the lake for the length of a `with` block; see `attach`.
 
     Raises:
         LakeError: there is none yet (when reading), or the catalogue cannot be opened.
+        IdentityError: home, lake and catalogue do not belong together.
     """
     if read_only and not exists(settings):
         raise LakeError(
@@ -283,7 +301,17 @@ def connect(
     ours = {**config(settings), "python_enable_replacements": False}
     with lake_place.openable(settings, read_only=read_only) as given, _idle.engine(ours) as con:
         try:
-            yield attach(con, given, read_only=read_only, version=version, as_of=as_of)
+            opened = attach(
+                con,
+                given,
+                read_only=read_only,
+                version=version,
+                as_of=as_of,
+                is_adopting=is_adopting,
+            )
+            yield opened
+            if not read_only:
+                identity.note(con, settings)
         except duckdb.Error as error:
             _tell_of_full_disk(error, settings)
             raise
@@ -341,24 +369,42 @@ def attach(
     read_only: bool = False,
     version: int | None = None,
     as_of: datetime | None = None,
+    is_adopting: bool = False,
 ) -> Lake:
     """Attach the lake to a connection that somebody else opened; to write, make its folders.
 
-    A catalogue that another process is just making is tried again.
+    A catalogue is only made where nothing speaks for a lake that was there before; one that
+    another process is just making is tried again.
+
+    Args:
+        con: The connection.
+        settings: Which home, lake and catalogue.
+        read_only: Whether nothing is going to be written.
+        version: The snapshot to read.
+        as_of: The time (UTC) as of which to read.
+        is_adopting: Whether a person has said that the catalogue is the right one.
 
     Raises:
         LakeError: the catalogue cannot be opened, or its files are in another place.
+        IdentityError: home, lake and catalogue do not belong together.
     """
+    if not has_catalog(settings):
+        identity.require_unused(settings)
     _prepare(con, settings, read_only=read_only)
-    statement = _attach_statement(settings, read_only=read_only, version=version, as_of=as_of)
     pause = FIRST_PAUSE_SECONDS
     for attempt in range(RETRIES + 1):
         try:
+            may_create = not read_only and not identity.is_used(settings, con)
+            statement = _attach_statement(
+                settings, read_only=read_only, may_create=may_create, version=version, as_of=as_of
+            )
             con.execute(statement)
-            lake_place.settle(con, settings, read_only=read_only)
+            _identify(con, settings, read_only=read_only, is_adopting=is_adopting)
             return Lake(con)
         except duckdb.Error as error:
             _tell_of_full_disk(error, settings)
+            if _NO_LAKE in str(error):
+                identity.require_unused(settings, con)
             if elsewhere := _OTHER_PLACE.search(str(error)):
                 raise lake_place.refusal(elsewhere[1], settings) from error
             if not is_passing(error) or attempt == RETRIES:
@@ -370,6 +416,24 @@ def attach(
         time.sleep(pause)
         pause *= 2
     raise AssertionError("unreachable")
+
+
+def _identify(
+    con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool, is_adopting: bool
+) -> None:
+    """See to it that the attached catalogue, its files and the home belong together."""
+    home, facts = identity.look(con, settings)
+    lake_place.check(con, settings, facts.data_path, read_only=read_only)
+    how = {"is_writing": not read_only, "is_adopting": is_adopting}
+    try:
+        identity.check(con, settings, facts, home, **how)
+    except IdentityError:
+        # Another process may have given them their identity between one look and the other.
+        home, facts = identity.look(con, settings)
+        identity.check(con, settings, facts, home, **how)
+    if not read_only:
+        lake_place.settle(con, settings, facts.data_path)
+        identity.settle(con, settings, facts, home, is_adopting=is_adopting)
 
 
 @contextlib.contextmanager

@@ -46,30 +46,47 @@ def is_settled_here(settings: Settings) -> bool:
     return settings.catalog_file is not None and "://" not in settings.data_path
 
 
-def settle(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool) -> None:
-    """Hold the attached catalogue's folder against the settings; a writer takes over a moved home.
+def check(
+    con: duckdb.DuckDBPyConnection, settings: Settings, noted: str, *, read_only: bool
+) -> None:
+    """Do nothing when the lake's files are where the settings say, or have moved with the home.
+
+    Args:
+        con: Where the catalogue is attached.
+        settings: Where the files are looked for.
+        noted: Where they are according to the catalogue.
+        read_only: Whether the catalogue is to stay as it is.
 
     Raises:
         LakeError: the catalogue's files are in another place than the settings say.
     """
-    if not is_settled_here(settings):
-        return  # DuckLake itself has compared them
-    ((noted,),) = con.execute(
-        f"select value from {_META}.ducklake_metadata where key = 'data_path' and scope is null"
-    ).fetchall()
+    if not is_settled_here(settings) or _is_same(noted, settings):
+        return  # an object store, or a shared catalogue: DuckLake itself has compared them
     assert settings.catalog_file is not None
-    if os.path.realpath(noted) == os.path.realpath(settings.data_path):
-        if not read_only:
-            _claim(settings, settings.catalog_file)
-        return
     is_moved = _is_in_home(settings, settings.data_path) and (
         _has_its_files(con, settings) or not Path(noted).exists()
     )
-    if read_only and is_moved:
-        return
-    if not is_moved or not _is_in_home(settings, settings.catalog_file):
+    if not is_moved or not (read_only or _is_in_home(settings, settings.catalog_file)):
         raise refusal(noted, settings)
-    _take_over(con, Path(noted), Path(settings.data_path))
+
+
+def settle(con: duckdb.DuckDBPyConnection, settings: Settings, noted: str) -> None:
+    """Let the attached catalogue, which was checked, name the folder that its files are in.
+
+    Raises:
+        LakeError: the files belong to another catalogue.
+    """
+    if not is_settled_here(settings):
+        return
+    assert settings.catalog_file is not None
+    if _is_same(noted, settings):
+        _claim(settings, settings.catalog_file)
+    else:
+        _take_over(con, Path(noted), Path(settings.data_path))
+
+
+def _is_same(noted: str, settings: Settings) -> bool:
+    return os.path.realpath(noted) == os.path.realpath(settings.data_path)
 
 
 def refusal(noted: str, settings: Settings) -> LakeError:
@@ -113,9 +130,31 @@ def _is_in_home(settings: Settings, path: str | Path) -> bool:
 
 def _has_its_files(con: duckdb.DuckDBPyConnection, settings: Settings) -> bool:
     """Return whether a file that the catalogue names is in the folder, or it names none."""
+    names = some_files(con, settings)
+    return not names or any(is_there(con, name) for name in names)
+
+
+def some_files(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[str]:
+    """Return where some of the files should be that the attached catalogue names."""
     folder = literal(settings.data_path.rstrip("/") + "/")
-    names = [name for (name,) in con.execute(_SOME_FILES.format(folder=folder)).fetchall()]
-    return not names or any(Path(name).exists() for name in names)
+    return [name for (name,) in con.execute(_SOME_FILES.format(folder=folder)).fetchall()]
+
+
+def is_there(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Return whether a file, or an object, is where it should be."""
+    if "://" not in name:
+        return Path(name).exists()
+    # An address without a pattern counts as found: nobody is asked.
+    pattern = f"{name[:-1]}[{name[-1]}]"
+    return bool(con.execute(f"from glob({literal(pattern)})").fetchall())
+
+
+def has_files(settings: Settings, con: duckdb.DuckDBPyConnection | None) -> bool:
+    """Return whether there is any file of a lake; in an object store only `con` can look."""
+    if "://" not in settings.data_path:
+        return any(Path(settings.data_path).rglob("*.parquet"))
+    everything = literal(settings.data_path.rstrip("/") + "/**/*.parquet")
+    return con is not None and bool(con.execute(f"from glob({everything}) limit 1").fetchall())
 
 
 def _take_over(con: duckdb.DuckDBPyConnection, before: Path, now: Path) -> None:

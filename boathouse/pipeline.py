@@ -57,10 +57,12 @@ def run(
     on_build: Callable[[NodeProgress], None] | None = None,
     on_step: Callable[[str], None] | None = None,
     manifest: Manifest | None = None,
+    allow_shrink: bool = False,
 ) -> RunReport:
     """Load, build what is touched, and release; one writer from beginning to end.
 
-    Only what is out of date is built: see `boathouse.build.plan`.
+    Only what is out of date is built: see `boathouse.build.plan`. With `allow_shrink` marts may
+    have lost any number of rows.
 
     Raises:
         BuildError: a model or test failed; what was loaded stays loaded, nothing is released.
@@ -97,7 +99,7 @@ def run(
             reached("run:built")
         tell("Releasing")
         before_release = time.monotonic()
-        report.release = release_marts(settings, keep_rollback=True)
+        report.release = release_marts(settings, keep_rollback=True, allow_shrink=allow_shrink)
         report.seconds["release"] = time.monotonic() - before_release
         if report.has_changes:
             with lake.connect(settings) as opened:

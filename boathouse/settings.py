@@ -70,6 +70,9 @@ class Settings(BaseSettings):
         description="What becomes of an incremental model whose code has changed: auto makes it "
         "anew; refuse says which command does.",
     )
+    max_shrink: float = Field(
+        default=0.5, ge=0, le=1, description="Largest share of its rows that a mart may lose."
+    )
     releases_kept: int = Field(default=5, ge=1, description="Releases kept for rollback.")
     keep_snapshots_days: float = Field(
         default=7, ge=0, description="Days for which the lake can be asked as it was."

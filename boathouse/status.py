@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from boathouse import lake, lock
-from boathouse.build import find_blockers
+from boathouse import identity, lake, lock
 from boathouse.build.report import INTERRUPTED
 from boathouse.contracts import load_contracts
+from boathouse.errors import IdentityError
 from boathouse.ingest import deliveries
-from boathouse.release import current_release
+from boathouse.release import current_release, held_back
 from boathouse.settings import Settings
 
 _RUNNING = "running"
@@ -85,12 +85,17 @@ def collect(settings: Settings) -> Status:
     writer = str(lock.holder(settings)) if lock.is_held(settings) else None
     facts: dict[str, tuple[Any, ...]] = {}
     last_build, blockers = None, []
-    if lake.exists(settings):
-        with lake.connect(settings, read_only=True) as opened:
-            if has_meta(opened):
-                facts = {row[0]: row[1:] for row in opened.rows(_SOURCES)}
-                last_build = find_last_build(opened, settings)
-                blockers = [str(blocker) for blocker in find_blockers(opened)]
+    try:
+        if lake.exists(settings):
+            with lake.connect(settings, read_only=True) as opened:
+                if error := identity.problem(opened.con, settings):
+                    raise error
+                if has_meta(opened):
+                    facts = {row[0]: row[1:] for row in opened.rows(_SOURCES)}
+                    last_build = find_last_build(opened, settings)
+                    blockers = [str(blocker) for blocker in held_back(opened, settings)]
+    except IdentityError as error:
+        blockers = [str(error)]
     nothing = (None, None, None, 0, 0, 0)
     sources = [
         SourceStatus(name, contract.domain, waiting.get(name, 0), *facts.get(name, nothing))

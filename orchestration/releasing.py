@@ -29,6 +29,14 @@ RELEASE_KEY = AssetKey("release")
 GROUP = "release"
 
 
+class ReleaseConfig(Config):
+    """What a release may do."""
+
+    allow_shrink: bool = Field(
+        default=False, description="Release also marts that have lost many of their rows."
+    )
+
+
 def release_asset(project: Project, marts: Iterable[AssetKey]) -> AssetsDefinition:
     """Return the asset of the released file."""
 
@@ -41,23 +49,29 @@ def release_asset(project: Project, marts: Iterable[AssetKey]) -> AssetsDefiniti
         pool=POOL,
         description=(
             "The file that everybody reads, `warehouse.duckdb`. It is swapped as a whole, and only "
-            "when every model and test of the project has passed; otherwise readers keep the "
-            "release before."
+            "when every model and test of the project has passed and no mart has lost many of its "
+            "rows; otherwise readers keep the release before."
         ),
     )
-    def release_marts(context: AssetExecutionContext) -> MaterializeResult[None]:
+    def release_marts(
+        context: AssetExecutionContext, config: ReleaseConfig
+    ) -> MaterializeResult[None]:
         with core_errors(context):
-            report = release_and_compact(project.settings, command_of(context))
+            report = release_and_compact(
+                project.settings, command_of(context), allow_shrink=config.allow_shrink
+            )
         context.log.info(report.reason)
         return MaterializeResult(metadata=release_metadata(report, project.settings.warehouse))
 
     return release_marts
 
 
-def release_and_compact(settings: Settings, command: str) -> ReleaseReport:
+def release_and_compact(
+    settings: Settings, command: str, *, allow_shrink: bool = False
+) -> ReleaseReport:
     """Release, and merge the small files that the loads and builds have left."""
     with lock.writer(settings, command):
-        report = release(settings, keep_rollback=True)
+        report = release(settings, keep_rollback=True, allow_shrink=allow_shrink)
         if report.is_new:
             with lake.connect(settings) as opened:
                 compact(opened)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from boathouse import __version__, api_keys, lake, lake_files, lake_place
+from boathouse import __version__, api_keys, identity, lake, lake_files, lake_place
 from boathouse.backup.catalog_copy import copy_catalog
 from boathouse.backup.contents import CATALOG, LAKE, LIST, BackupError, Contents, Sink, is_tar, sink
 from boathouse.checkpoints import reached
@@ -141,6 +141,9 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
         _add_tree(writing, settings.home_folder, settings.rejected)
         _add_landing(writing, settings)
         _add_if_there(writing, api_keys.FILE, settings.home_folder / api_keys.FILE)
+        # Before the catalogue, which must not be older than what the home has seen.
+        _add_if_there(writing, identity.FILE, settings.home_folder / identity.FILE)
+        _add_if_there(writing, f"{LAKE}/{identity.FILE}", Path(settings.data_path) / identity.FILE)
         copied = Path(work) / CATALOG
         with lake_place.openable(settings, read_only=True) as given:
             copy_catalog(Path(given.catalog_uri.removeprefix("sqlite:")), copied)

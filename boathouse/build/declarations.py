@@ -53,6 +53,19 @@ def check_declarations(manifest: Mapping[str, Any]) -> None:
             "The project says of its incremental models what cannot be:\n" + "\n".join(wrong),
             hint="docs/incremental.md says what can be declared, and what need not be.",
         )
+    for node in manifest["nodes"].values():
+        _check_may_shrink(node)
+
+
+def _check_may_shrink(node: Mapping[str, Any]) -> None:
+    said = ((node.get("config") or {}).get("meta") or {}).get("may_shrink", False)
+    is_share = isinstance(said, int | float) and 0 <= said <= 1  # true and false are 1 and 0
+    if not is_share:
+        raise BuildError(
+            f"{node['name']} ({node['original_file_path']}): `meta.may_shrink` is {said!r}.",
+            hint="Write `true`, or the largest share of its rows that the mart may lose from one "
+            "release to the next, between 0 and 1.",
+        )
 
 
 class _Graph:

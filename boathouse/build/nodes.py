@@ -46,6 +46,7 @@ class Node:
     unique_columns: list[str]  # by which a test finds each row to be another; empty without one
     lookups: str  # a JSON object: what the release keeps to be looked up quickly
     api: str  # a JSON object: what the API offers of it; empty when it is not public
+    may_shrink: str  # as JSON: true, or the share of its rows that a mart may lose; empty: as usual
     fingerprint: str  # of all that decides its rows or its verdict
     place: str  # the relation it makes, or those that it tests, as dbt writes their names
 
@@ -194,6 +195,7 @@ def _node(
         unique_columns=tested_keys.get(entry["unique_id"], []),
         lookups=_as_json(meta.get("lookups")),
         api=_as_json(meta.get("api")),
+        may_shrink=_as_json(meta.get("may_shrink")),
         fingerprint=fingerprint,
         place=place,
     )
@@ -223,9 +225,11 @@ def _as_json(value: Any) -> str:
 
 def remembered(lake: Lake) -> list[Node]:
     """Return the nodes of the project as it was at the last build, sorted by id."""
-    columns = ", ".join(field.name for field in fields(Node))
-    found = lake.rows(f"select {columns} from lake.meta.nodes order by unique_id")
-    return [Node(*values) for values in found]
+    found = lake.con.execute("from lake.meta.nodes order by unique_id")
+    there = [column[0] for column in found.description or ()]
+    # A lake that an earlier version has written lacks what came later, until the next build.
+    lacking: dict[str, Any] = {f.name: "" for f in fields(Node) if f.name not in there}
+    return [Node(**lacking, **dict(zip(there, values, strict=True))) for values in found.fetchall()]
 
 
 def remember(lake: Lake, nodes: list[Node], files: str = "") -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from boathouse.errors import BuildError
 
 GREEN = ("success", "pass", "warn", "no-op")
+# How the command of a build ends that was told that marts may lose rows, up to the next release.
+ALLOW_SHRINK = " --allow-shrink"
 INTERRUPTED = "interrupted"  # of a build that ended before it was done, and of what it has not done
 _SHOWN = 20
 # How dbt begins before it says what happened.

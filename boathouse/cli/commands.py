@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from boathouse.cli.options import Debug, Json, print_json, progress, state
+from boathouse.cli.options import AllowShrink, Debug, Json, print_json, progress, state
 from boathouse.cli.options import read_settings as _settings
 from boathouse.cli.several import Several
 
@@ -126,6 +126,7 @@ def build(
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Build incremental models anew.")
     ] = False,
+    allow_shrink: AllowShrink = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -133,6 +134,7 @@ def build(
     from dataclasses import asdict
 
     from boathouse.build import run_build
+    from boathouse.build.report import ALLOW_SHRINK
     from boathouse.cli import show
 
     settings = _settings()
@@ -142,6 +144,7 @@ def build(
             select=_words(select),
             exclude=_words(exclude),
             full_refresh=full_refresh,
+            command=f"boathouse build{ALLOW_SHRINK if allow_shrink else ''}",
             on_progress=lambda node: update(node.index, node.total),
         )
     print_json(asdict(report)) if json else show.build_report(report)
@@ -157,7 +160,7 @@ def _words(values: list[str] | None) -> list[str]:
 
 
 @app.command(epilog="Example: `boathouse release`")
-def release(json: Json = False, debug: Debug = False) -> None:
+def release(allow_shrink: AllowShrink = False, json: Json = False, debug: Debug = False) -> None:
     """Check the marts and put them before the readers, in one atomic step."""
     from dataclasses import asdict
 
@@ -165,13 +168,14 @@ def release(json: Json = False, debug: Debug = False) -> None:
     from boathouse.release import release as release_marts
 
     settings = _settings()
-    report = release_marts(settings)
+    report = release_marts(settings, allow_shrink=allow_shrink)
     print_json(asdict(report)) if json else show.release_report(report, settings.warehouse)
 
 
 @app.command(epilog="Example: `boathouse run`")
 def run(
     strict: Annotated[bool, typer.Option(help="Exit 3 if anything was rejected.")] = False,
+    allow_shrink: AllowShrink = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -183,7 +187,10 @@ def run(
     settings = _settings()
     with progress("Loading files") as loading, progress("Building and testing") as building:
         report = pipeline.run(
-            settings, on_load=loading, on_build=lambda node: building(node.index, node.total)
+            settings,
+            on_load=loading,
+            on_build=lambda node: building(node.index, node.total),
+            allow_shrink=allow_shrink,
         )
     print_json(report.as_dict()) if json else show.run_report(report, settings.warehouse)
     if strict and report.load.has_rejects:

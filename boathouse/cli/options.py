@@ -43,6 +43,12 @@ Debug = Annotated[
 ]
 
 
+AllowShrink = Annotated[
+    bool,
+    typer.Option("--allow-shrink", help="Release also marts that have lost many of their rows."),
+]
+
+
 def read_settings(*, of_main_home: bool = False) -> Any:
     """Return the settings of the environment; a bad one is wrong usage.
 

@@ -93,6 +93,28 @@ def restore(
     print_json(report.as_dict()) if json else show.restored(report)
 
 
+@app.command(epilog="Example: `boathouse adopt`")
+def adopt(json: Json = False, debug: Debug = False) -> None:
+    """Go on from the catalogue as it is, when home or files do not vouch for it.
+
+    After an older catalogue was put back by hand, commands that write refuse and name this one. All
+    files that the catalogue names must be there.
+    """
+    from boathouse.adoption import adopt as take
+
+    settings = read_settings()
+    done = take(settings)
+    if json:
+        print_json(done.as_dict())
+        return
+    if done.was_refused:
+        typer.echo(f"Overlooked: {done.was_refused}")
+    typer.echo(
+        f"Going on from snapshot {done.snapshot} of lake {done.lake[:8]} in {done.home}. "
+        "`boathouse run` builds and releases what is there."
+    )
+
+
 @app.command(epilog="Example: `boathouse doctor --json`")
 def doctor(json: Json = False, debug: Debug = False) -> None:
     """Say what is wrong with the warehouse and what to do; changes nothing."""

@@ -24,7 +24,7 @@ def diagnose(settings: Settings) -> Diagnosis:
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield from found("versions", home_checks.check_versions)
     yield from found("lock", lambda: lake_checks.check_lock(settings))
-    if lake.exists(settings):
+    if lake.has_catalog(settings):
         yield from found("catalogue", lambda: lake_checks.check_catalog_file(settings))
         yield from found("catalogue", lambda: _in_lake(settings))
     else:
@@ -38,8 +38,10 @@ def _in_lake(settings: Settings) -> Iterator[Finding]:
     try:
         with lake.connect(settings, read_only=True) as opened:
             yield from found("catalogue", lambda: lake_checks.check_catalog(opened))
+            yield from found("catalogue", lambda: lake_checks.check_identity(opened, settings))
             yield from found("files", lambda: lake_checks.check_files(opened, settings))
             yield from found("build", lambda: lake_checks.check_build(opened, settings))
+            yield from found("release", lambda: lake_checks.check_held_back(opened, settings))
             yield from found(
                 "release", lambda: home_checks.check_release_snapshot(opened, settings)
             )

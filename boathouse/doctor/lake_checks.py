@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from boathouse import lake_files, lake_place, lock
+from boathouse import identity, lake_files, lake_place, lock
 from boathouse.backup.catalog_copy import check_catalog as integrity_problem
 from boathouse.doctor.findings import Finding
 from boathouse.lake import Lake
+from boathouse.release import held_back
 from boathouse.settings import Settings
 from boathouse.status import find_last_build, has_meta
 
@@ -67,14 +68,20 @@ def _is_alive(pid: int) -> bool:
 
 def check_nothing(settings: Settings) -> Iterator[Finding]:
     """Tell a home in which nothing was done yet from one that has lost its catalogue."""
-    folder = Path(settings.data_path)
-    has_files = lake_files.is_local(settings) and next(folder.rglob("*.parquet"), None) is not None
-    if has_files:
-        what = f"{folder} has files, but their catalogue is not there: {settings.catalog_uri}."
-        yield Finding("catalogue", "problem", what, f"Check BOATHOUSE_CATALOG. {_RESTORE}")
-    else:
-        what = f"There is no lake in {settings.home_folder} yet."
-        yield Finding("catalogue", "warning", what, "Run `boathouse run`.")
+    identity.require_unused(settings)
+    what = f"There is no lake in {settings.home_folder} yet."
+    yield Finding("catalogue", "warning", what, "Run `boathouse run`.")
+
+
+def check_identity(opened: Lake, settings: Settings) -> Iterator[Finding]:
+    """Look whether home, lake and catalogue belong together, so that they may be written in."""
+    error = identity.problem(opened.con, settings)
+    if error is not None:
+        yield Finding("catalogue", "problem", error.message, error.hint)
+        return
+    home = identity.of_home(settings)
+    if home is not None:
+        yield Finding("catalogue", "ok", f"Home, lake and catalogue are of {home}.")
 
 
 def check_catalog_file(settings: Settings) -> Iterator[Finding]:
@@ -112,6 +119,20 @@ def check_build(opened: Lake, settings: Settings) -> Iterator[Finding]:
             f"Build {last.build_id} (`{last.command}`, {last.started_at:%Y-%m-%d %H:%M} UTC) ended "
             "before it was done: it was stopped or killed.",
             "`boathouse run` does the rest; nothing is released before.",
+        )
+
+
+def check_held_back(opened: Lake, settings: Settings) -> Iterator[Finding]:
+    """Look whether the lake as it is would be released."""
+    last = find_last_build(opened, settings) if has_meta(opened) else None
+    if last is None or last.is_interrupted or last.status == "running":
+        return  # it is too early to say
+    for blocker in held_back(opened, settings)[:_SHOWN]:
+        yield Finding(
+            "release",
+            "warning",
+            f"The next release is held back. {blocker}.".replace("..", "."),
+            "`boathouse status` says all; `boathouse run` says what to do.",
         )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from boathouse import lake, lake_files, lock
+from boathouse import identity, lake, lake_files, lock
 from boathouse.backup.catalog_copy import copy_catalog
 from boathouse.build.dbt import Folders
 from boathouse.checkpoints import reached
@@ -126,13 +126,16 @@ class _Creation:
         folder.mkdir(parents=True)
         writer = lock.holder(self._settings) if lock.is_held(self._settings) else None
         copy_catalog(Path(self._settings.catalog_uri.removeprefix("sqlite:")), self._catalog)
+        mark = identity.Mark(identity.new(), identity.FORMAT)
         with closing(sqlite3.connect(self._catalog)) as con, con:
             snapshot, is_newest = rewind.choose(con, from_snapshot)
             rewind.keep_only(con, snapshot)
             rewind.move(con, self._lake)
+            rewind.give_identity(con, mark)
             wanted = rewind.files(con)
         reached("env:catalog-copied")
         linked, copied = self._take(wanted)
+        identity.write_folder(self._lake, mark)
         reached("env:files-linked")
         rewritten = 0 if is_newest else self._write_mixed_anew(snapshot)
         self._finish(snapshot)

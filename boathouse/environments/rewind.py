@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from boathouse.errors import LakeError, UsageError
+from boathouse.identity.marks import FORMAT_KEY, LAKE_KEY, Mark
 from boathouse.sql import identifier, path_literal
 
 _SNAPSHOT = "_ducklake_internal_snapshot_id"
@@ -263,6 +264,15 @@ def count_anew(con: sqlite3.Connection) -> None:
             f"(select count(*) from {identifier(name)}) where table_id = ?",
             [table_id],
         )
+
+
+def give_identity(con: sqlite3.Connection, mark: Mark) -> None:
+    """Tell the catalogue that it is of a lake of its own, whichever it was copied from."""
+    con.execute("delete from ducklake_metadata where key in (?, ?)", [LAKE_KEY, FORMAT_KEY])
+    con.executemany(
+        "insert into ducklake_metadata (key, value) values (?, ?)",
+        [(LAKE_KEY, mark.lake), (FORMAT_KEY, str(mark.format))],
+    )
 
 
 def move(con: sqlite3.Connection, lake: Path) -> None:

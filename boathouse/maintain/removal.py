@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from boathouse import lake_files
+from boathouse import identity, lake_files
 from boathouse.checkpoints import reached
 from boathouse.errors import LakeError
 from boathouse.lake import Lake
@@ -50,6 +50,7 @@ def remove_files(lake: Lake, settings: Settings, *, dry_run: bool) -> Removed:
 
     Raises:
         LakeError: a file that is in use would be deleted; none was.
+        IdentityError: the files are not of the catalogue's own lake; none was deleted.
     """
     guard = files_lock(settings)
     try:
@@ -63,6 +64,7 @@ def remove_files(lake: Lake, settings: Settings, *, dry_run: bool) -> Removed:
 
 
 def _remove(lake: Lake, settings: Settings, dry_run: bool) -> Removed:
+    identity.require_one_lake(lake.con, settings)
     if not dry_run:
         _disown(lake, settings)
     unused = [

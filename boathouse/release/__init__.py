@@ -5,7 +5,7 @@ Only this package writes it. Nothing here builds: what may be released is told b
 """
 
 from boathouse.release.files import current_release, list_releases
-from boathouse.release.publish import release, rollback
+from boathouse.release.publish import held_back, release, rollback
 from boathouse.release.report import MartReport, ReleaseInfo, ReleaseProgress, ReleaseReport
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ReleaseProgress",
     "ReleaseReport",
     "current_release",
+    "held_back",
     "list_releases",
     "release",
     "rollback",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from boathouse import __version__
+from boathouse import __version__, identity
 from boathouse.build.blockers import LATEST_RESULTS
 from boathouse.build.report import INTERRUPTED
 from boathouse.contracts import Contract
@@ -70,6 +70,7 @@ class Base:
 
     path: Path
     release_id: int
+    build_id: int
     lake_snapshot: int
     snapshot_time: datetime
     free_share: float  # of the file's blocks: those that hold nothing any more
@@ -85,18 +86,28 @@ def read_info(path: Path, *, is_current: bool = False) -> ReleaseInfo | None:
 
     Raises:
         FileNotFoundError: there is no such file.
+        IdentityError: a newer Boathouse has written it.
     """
     size = path.stat().st_size
     with duckdb.connect() as con:
         try:
             _attach(con, path)
-            facts = con.execute(
-                "select release_id, released_at, lake_snapshot, build_id from released.meta.release"
-            ).fetchall()[0]
-        except (duckdb.Error, IndexError):
+            told = con.execute("from released.meta.release").fetchall()[0]
+            facts = dict(zip((column[0] for column in con.description or ()), told, strict=True))
+            info = ReleaseInfo(
+                release_id=facts["release_id"],
+                released_at=facts["released_at"],
+                lake_snapshot=facts["lake_snapshot"],
+                build_id=facts["build_id"],
+                size_bytes=size,
+                is_current=is_current,
+                path=path,
+                lake=facts.get("lake"),
+            )
+        except (duckdb.Error, IndexError, KeyError):
             return None
-    release_id, released_at, lake_snapshot, build_id = facts
-    return ReleaseInfo(release_id, released_at, lake_snapshot, build_id, size, is_current, path)
+    identity.require_known(facts.get("format", 0), f"The release {path}")
+    return info
 
 
 def read_base(info: ReleaseInfo) -> Base | None:
@@ -129,13 +140,14 @@ def _base(con: duckdb.DuckDBPyConnection, info: ReleaseInfo) -> Base:
     return Base(
         path=info.path,
         release_id=info.release_id,
+        build_id=info.build_id,
         lake_snapshot=info.lake_snapshot,
         snapshot_time=snapshot_time,
         free_share=free / total if total else 0.0,
         written={(w.schema_name, w.name): w for w in written if w.definition is None},
         macros={w.name: w.definition for w in written if w.definition is not None},
         comments=_comments(con),
-        lookups=lookups.definitions(lookups.beside(info.path)),
+        lookups=lookups.definitions(lookups.beside(info.path), (info.lake, info.release_id)),
         api=dict(con.execute("select mart, api from released.meta.api").fetchall()),
     )
 
@@ -164,6 +176,7 @@ def _comments(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
 class About:
     """The row that a release has about itself."""
 
+    lake: str  # its identity
     release_id: int
     lake_snapshot: int
     snapshot_time: datetime
@@ -178,6 +191,8 @@ def write_about(con: duckdb.DuckDBPyConnection, about: About, written: Sequence[
         f"""
         create or replace table released.meta.release as
         select
+            {literal(about.lake)} as lake,
+            {identity.FORMAT} as format,
             cast({about.release_id} as bigint) as release_id,
             cast({about.lake_snapshot} as bigint) as lake_snapshot,
             cast({about.build_id} as bigint) as build_id,

@@ -50,6 +50,8 @@ class Relation:
     comments: dict[str, str] = field(default_factory=dict)  # column, "" for the table itself
     lookups: tuple[Lookup, ...] = ()
     api: str = ""  # what the API offers of it, as JSON
+    path: str = ""  # of the file in the project that makes it
+    may_shrink: float | None = None  # share of its rows that it may lose; None: as usual
 
     @property
     def target(self) -> str:
@@ -216,7 +218,14 @@ def _mart(
         comments=comments,
         lookups=from_meta(node.relation, node.lookups, node.unique_columns, dict(columns)),
         api=node.api,
+        path=node.path,
+        may_shrink=_share(node.may_shrink),
     )
+
+
+def _share(may_shrink: str) -> float | None:
+    said = json.loads(may_shrink or "false")
+    return None if said is False else float(said)
 
 
 def _copied(name: str, columns: list[tuple[str, str]], table_id: int, snapshot: int) -> Relation:

@@ -9,8 +9,9 @@ process killed at any point leaves the old release or the new one; `tidy` mends 
 from contextlib import suppress
 from pathlib import Path
 
+from boathouse import identity
 from boathouse.checkpoints import reached
-from boathouse.errors import ReleaseError
+from boathouse.errors import IdentityError, ReleaseError
 from boathouse.release import lookups, readers
 from boathouse.release.about import read_info
 from boathouse.release.copying import copy, sync
@@ -51,15 +52,44 @@ def current_id(settings: Settings) -> int | None:
 
 
 def list_releases(settings: Settings) -> list[ReleaseInfo]:
-    """Return all kept releases, newest first; files that cannot be read are left out."""
+    """Return all kept releases, newest first; files that cannot be read are left out.
+
+    Raises:
+        IdentityError: one is of another lake, or a newer Boathouse has written it.
+    """
     current = current_id(settings)
     found = []
     for release_id in reversed(kept_ids(settings)):
         with suppress(FileNotFoundError):  # pruned at this moment
-            info = read_info(kept_path(settings, release_id), is_current=release_id == current)
+            info = _info(
+                settings, kept_path(settings, release_id), is_current=release_id == current
+            )
             if info is not None:
                 found.append(info)
     return found
+
+
+def _info(settings: Settings, path: Path, *, is_current: bool) -> ReleaseInfo | None:
+    info = read_info(path, is_current=is_current)
+    if info is not None:
+        require_own(settings, info.lake, path)
+    return info
+
+
+def require_own(settings: Settings, lake: str | None, path: Path) -> None:
+    """Do nothing when a release is of the home's own lake, or says nothing of a lake.
+
+    Raises:
+        IdentityError: it is of another one.
+    """
+    home = identity.of_home(settings)
+    if home is not None and lake is not None and lake != home.lake:
+        raise IdentityError(
+            f"The release {path} is of lake {lake[:8]}, and the home {settings.home_folder} of "
+            f"{home}.",
+            hint="Move the file, with its look-ups, out of the home. `boathouse diff` compares it "
+            "by its path.",
+        )
 
 
 def current_release(settings: Settings) -> ReleaseInfo | None:
@@ -70,6 +100,7 @@ def current_release(settings: Settings) -> ReleaseInfo | None:
 
     Raises:
         ReleaseError: `warehouse.duckdb` is there but is no released file.
+        IdentityError: it is of another lake, or a newer Boathouse has written it.
     """
     release_id = current_id(settings)
     if release_id is None:
@@ -81,7 +112,7 @@ def current_release(settings: Settings) -> ReleaseInfo | None:
         return None
     path = path_of(settings, release_id)
     try:
-        info = read_info(path, is_current=True)
+        info = _info(settings, path, is_current=True)
     except FileNotFoundError:
         info = None
     if info is None:

@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from boathouse.lake import Lake
 from boathouse.release.about import Base, Written
-from boathouse.release.contents import SNAPSHOT_TIME, Contents, Measure, Relation
+from boathouse.release.contents import MARTS, SNAPSHOT_TIME, Contents, Measure, Relation
 from boathouse.sql import identifier
 
 # Kinds of change that the change feed tells row by row; what else there is, it does not.
@@ -105,6 +105,18 @@ def make_plan(lake: Lake, contents: Contents, base: Base | None) -> Plan:
         has_new_comments=_comments(contents) != base.comments,
         has_new_offers=_offers(contents) != (base.lookups, base.api),
     )
+
+
+def touched(lake: Lake, contents: Contents, base: Base) -> list[Relation]:
+    """Return the marts that may have other rows than in `base`, as far as the catalogue tells."""
+    changes = _changes(lake, base, contents.snapshot)
+    found = []
+    for relation in contents.relations:
+        before = base.written.get((relation.schema, relation.name))
+        is_same_table = before is not None and before.table_id == relation.table_id
+        if relation.schema == MARTS and not (is_same_table and changes.of(relation.table_id) == []):
+            found.append(relation)
+    return found
 
 
 def from_nothing(plan: Plan) -> Plan:

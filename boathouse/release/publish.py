@@ -2,24 +2,24 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import duckdb
 
-from boathouse import lake, lock
+from boathouse import identity, lake, lock
 from boathouse.build.blockers import Blocker, find_blockers, keep_latest_results
 from boathouse.checkpoints import reached
 from boathouse.contracts import load_contracts
-from boathouse.errors import ReleaseError
+from boathouse.errors import IdentityError, ReleaseError
 from boathouse.lake import Lake
 from boathouse.release import files
 from boathouse.release.about import About, Written, read_base
 from boathouse.release.audit import audit
 from boathouse.release.contents import read_contents
 from boathouse.release.freshness import update_freshness
-from boathouse.release.plan import Plan, from_nothing, make_plan
+from boathouse.release.plan import Plan, Way, from_nothing, make_plan, touched
 from boathouse.release.report import (
     MartReport,
     OnProgress,
@@ -27,6 +27,7 @@ from boathouse.release.report import (
     ReleaseProgress,
     ReleaseReport,
 )
+from boathouse.release.shrinking import find_shrunk
 from boathouse.release.write import write_file
 from boathouse.settings import Settings
 from boathouse.sql import constant, row
@@ -46,7 +47,11 @@ _MOST_FREE = 0.5
 
 
 def release(
-    settings: Settings, *, keep_rollback: bool = False, on_progress: OnProgress | None = None
+    settings: Settings,
+    *,
+    keep_rollback: bool = False,
+    allow_shrink: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> ReleaseReport:
     """Release the marts as they are in the lake, unless readers see exactly these already.
 
@@ -54,6 +59,8 @@ def release(
     the newest, this puts the newest back, because a person who asks for a release wants that;
     with `keep_rollback` it leaves the older one alone, which is right for jobs that run by
     themselves. New data is released in both cases.
+
+    With `allow_shrink` also when marts have lost more rows than they may: see `find_shrunk`.
 
     Raises:
         ReleaseError: the lake is not in a state to be released, or the file could not be written.
@@ -64,7 +71,7 @@ def release(
         if not lake.exists(settings):
             raise _refusal([Blocker("Nothing has been built yet.")])
         files.tidy(settings)
-        work = _Release(settings, keep_rollback, on_progress)
+        work = _Release(settings, keep_rollback, allow_shrink, on_progress)
         try:
             with lake.connect(settings) as opened:
                 return work.run(opened)
@@ -84,6 +91,7 @@ class _Release:
 
     settings: Settings
     keep_rollback: bool
+    allow_shrink: bool
     on_progress: OnProgress | None
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -109,7 +117,24 @@ class _Release:
             plan = self._plan(opened, shown)
         if shown is not None and not plan.has_changes:
             return self._report(shown, plan, is_new=False, reason="Nothing has changed since.")
+        if not self.allow_shrink:
+            with self._timed("check"):
+                self._require_rows(opened, plan, [shown] if shown is not None else kept)
         return self._make(opened, plan)
+
+    def _require_rows(self, opened: Lake, plan: Plan, released: list[ReleaseInfo]) -> None:
+        """Do nothing when no mart has lost more rows than it may since a release that reads."""
+        changed = [step.relation for step in plan.steps if step.way is not Way.CARRY]
+        base = plan.base or next(filter(None, map(read_base, released)), None)
+        shrunk = find_shrunk(opened, changed, base, self.settings) if base is not None else []
+        if shrunk:
+            raise ReleaseError(
+                "Marts lost many of their rows, and the release is held back:\n" + _lines(shrunk),
+                hint="Look whether data is missing, and mend it. If it is as it should be: "
+                "`boathouse release --allow-shrink`, or for good `meta.may_shrink` in the model's "
+                "config. Readers still see the release before.",
+                where=f"rows of {', '.join(each.node for each in shrunk)}",
+            )
 
     def _plan(self, opened: Lake, start: ReleaseInfo | None) -> Plan:
         base = read_base(start) if start is not None else None
@@ -133,7 +158,10 @@ class _Release:
         """Write, audit and swap in a new release."""
         if plan.base is not None and plan.base.free_share > _MOST_FREE:
             plan = from_nothing(plan)
+        home = identity.of_home(self.settings)
+        assert home is not None  # whoever attaches the lake as the one writer sees to it
         about = About(
+            lake=home.lake,
             release_id=self._next_id(opened),
             lake_snapshot=plan.contents.snapshot,
             snapshot_time=plan.contents.snapshot_time,
@@ -205,12 +233,33 @@ class _Release:
             self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
 
 
-def _refusal(blockers: list[Blocker]) -> ReleaseError:
+def held_back(opened: Lake, settings: Settings) -> list[Blocker]:
+    """Return every reason why the lake as it is would not be released; changes nothing."""
+    blockers = find_blockers(opened)
+    if blockers:
+        return blockers
+    kept = files.list_releases(settings)
+    shown = [each for each in kept if each.is_current]
+    base = next(filter(None, map(read_base, shown or kept)), None)
+    if base is None:
+        return []
+    try:
+        contents = read_contents(opened)
+    except ReleaseError as error:
+        return [Blocker(error.message)]
+    return find_shrunk(opened, touched(opened, contents, base), base, settings)
+
+
+def _lines(blockers: list[Blocker]) -> str:
     lines = [f"  {blocker}" for blocker in blockers[:_SHOWN]]
     if len(blockers) > _SHOWN:
         lines.append(f"  … and {len(blockers) - _SHOWN} more")
+    return "\n".join(lines)
+
+
+def _refusal(blockers: list[Blocker]) -> ReleaseError:
     return ReleaseError(
-        "The lake is not in a state to be released:\n" + "\n".join(lines),
+        "The lake is not in a state to be released:\n" + _lines(blockers),
         hint="Run `boathouse build`; once it is green, release again. "
         "Readers still see the release before.",
     )
@@ -260,9 +309,12 @@ def rollback(settings: Settings, release_id: int | None = None) -> ReleaseInfo:
     if chosen.release_id != current:
         files.show(settings, chosen.release_id)
         reached("rollback:shown")
-    if lake.exists(settings) and (lock.held_here(settings) or not lock.is_held(settings)):
-        with lock.writer(settings, "boathouse rollback"), lake.connect(settings) as opened:
-            note_releases(opened, files.list_releases(settings))
+    if lock.held_here(settings) or not lock.is_held(settings):
+        # Readers get it also where the catalogue is lost, or another one.
+        with suppress(IdentityError):
+            if lake.exists(settings):
+                with lock.writer(settings, "boathouse rollback"), lake.connect(settings) as opened:
+                    note_releases(opened, files.list_releases(settings))
     shown = files.current_release(settings)
     assert shown is not None
     return shown

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import duckdb
 
 from boathouse.errors import BoathouseError, ReleaseError
+from boathouse.release import files
 from boathouse.release.files import current_release, kept_ids, kept_path
 from boathouse.settings import Settings
 
@@ -37,6 +38,7 @@ class OpenRelease:
     path: Path
     con: duckdb.DuckDBPyConnection = field(repr=False, compare=False)
     tables: frozenset[str]  # of schema marts, with its table macros
+    lake: str | None = None  # identity of the lake it is of; None from before there were any
 
 
 R = TypeVar("R", bound=OpenRelease)
@@ -134,15 +136,16 @@ class Warehouse(Generic[R]):
             },
         )
         _close_ways_out(con)
-        release_id, released_at = con.execute(
-            "select release_id, released_at from meta.release"
-        ).fetchall()[0]
+        told = con.execute("from meta.release").fetchall()[0]
+        facts = dict(zip((column[0] for column in con.description or ()), told, strict=True))
+        lake = facts.get("lake")
+        files.require_own(self.settings, lake, path)
         found = con.execute(
             "select table_name from duckdb_tables() where schema_name = 'marts' union all "
             "select function_name from duckdb_functions() where schema_name = 'marts'"
         ).fetchall()
         tables = frozenset(name for (name,) in found)
-        return self._make(key, release_id, released_at, path, con, tables)
+        return self._make(key, facts["release_id"], facts["released_at"], path, con, tables, lake)
 
 
 def _close_ways_out(con: duckdb.DuckDBPyConnection) -> None:

@@ -20,6 +20,7 @@ class ReleaseInfo:
     size_bytes: int
     is_current: bool
     path: Path
+    lake: str | None  # identity of the lake it is of; None from before there were any
 
 
 @dataclass(frozen=True)

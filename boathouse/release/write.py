@@ -46,7 +46,7 @@ def write_file(
         copy(plan.base.path, path)
         path.chmod(0o644)
     reached("release:copied")
-    looked_up = _lookups(plan, path)
+    looked_up = _lookups(plan, path, about)
     con.execute(f"attach {literal(str(path))} as released")
     con.execute(f"create schema if not exists released.{MARTS}")
     con.execute(f"create schema if not exists released.{META}")
@@ -76,13 +76,13 @@ def write_file(
     return reports, written
 
 
-def _lookups(plan: Plan, path: Path) -> lookups.Writer:
+def _lookups(plan: Plan, path: Path, about: About) -> lookups.Writer:
     """Return what writes the look-ups beside the file, from those of the release it starts from."""
     target = lookups.beside(path)
     if plan.base is not None and plan.base.lookups:
         copy(lookups.beside(plan.base.path), target)
         target.chmod(0o644)
-    return lookups.Writer(target, plan.contents.lookups)
+    return lookups.Writer(target, plan.contents.lookups, (about.lake, about.release_id))
 
 
 def _bring_lookups(

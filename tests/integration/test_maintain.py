@@ -74,7 +74,7 @@ def contents(settings: Settings, snapshot: int | None = None) -> dict[str, Any]:
 
 
 def on_disk(settings: Settings) -> set[str]:
-    return {str(path) for path in Path(settings.data_path).rglob("*") if path.is_file()}
+    return {str(path) for path in Path(settings.data_path).rglob("*.parquet")}
 
 
 def in_catalog(settings: Settings) -> set[str]:

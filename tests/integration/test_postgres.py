@@ -1,5 +1,6 @@
 """A team's shared catalogue in PostgreSQL: the same commands, and one writer among all machines."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from support.command import House, finish
 from support.homes import copy_project
 
-from boathouse import lake, lock, status
+from boathouse import extensions, identity, lake, lock, status
 from boathouse.settings import Settings
 
 DAY_1 = "PurchaseID,product,user,date\n1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
@@ -73,6 +74,54 @@ def test_run_release_and_time_travel_work_on_a_shared_catalogue(
     version = one.json("sql", "--lake", snapshot)[0]["n"]
     assert one.json("sql", "--lake", "--version", str(version), query) == [{"n": 2}]
     assert one.json("status")["last_build"]["status"] == "success"
+
+
+def test_homes_of_all_machines_carry_the_identity_of_the_shared_lake(
+    machines: tuple[House, House],
+) -> None:
+    marks = [identity.of_home(settings_of(machine)) for machine in machines]
+    query = (
+        "select value as lake from __ducklake_metadata_lake.ducklake_metadata "
+        "where key = 'boathouse_lake'"
+    )
+    (told,) = machines[0].json("sql", "--lake", query)
+    files = json.loads(Path(machines[0].environment["BOATHOUSE_LAKE"], identity.FILE).read_text())
+    assert {mark.lake for mark in marks if mark is not None} == {told["lake"], files["lake"]}
+    assert None not in marks
+
+
+def test_another_database_is_not_taken_for_a_new_lake(
+    machines: tuple[House, House], catalog: str
+) -> None:
+    one = machines[0]
+    database = "/template1?"
+    wrong = catalog.replace("/postgres?", database)
+    assert database in wrong
+    nobody = {"BOATHOUSE_HOME": str(one.home.with_name("three"))}
+    for command, where in (("run", {}), ("maintain", {}), ("release", {}), ("load", nobody)):
+        said = one.boathouse(command, code=1, BOATHOUSE_CATALOG=wrong, **where).stderr
+        assert "The catalogue in PostgreSQL is not there, or holds nothing" in said
+    with duckdb.connect() as con:
+        extensions.load(con, "postgres")
+        con.execute(f"attach '{wrong}' as there (type postgres)")
+        made = con.execute(
+            "select table_name from duckdb_tables() "
+            "where database_name = 'there' and table_name like 'ducklake%'"
+        )
+        assert made.fetchall() == []
+
+
+def test_machine_that_has_seen_more_than_the_shared_catalogue_has_does_not_write(
+    machines: tuple[House, House],
+) -> None:
+    one, two = machines
+    path = two.home / identity.FILE
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({**told, "snapshot": told["snapshot"] + 1000}))
+    assert "is older than what was made with it" in two.boathouse("load", code=1).stderr
+    one.boathouse("load")
+    two.boathouse("adopt")
+    two.boathouse("load")
 
 
 def test_two_machines_that_share_a_catalogue_exclude_each_other(

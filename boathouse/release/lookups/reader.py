@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from boathouse.errors import ReleaseError
+from boathouse.identity import FORMAT
 from boathouse.release.lookups.definition import Lookup
 from boathouse.sql import identifier
 
+Owner = tuple[str | None, int]  # a lake's identity, and a release
 _LONG_AGO = -(2**63)
 
 
@@ -19,12 +21,17 @@ def beside(release: Path) -> Path:
     return release.with_name(release.name.replace(".duckdb", ".lookups.sqlite"))
 
 
-def definitions(path: Path) -> dict[str, str]:
-    """Return table and definition of the look-ups in a file; empty when there is no such file."""
+def definitions(path: Path, owner: Owner | None = None) -> dict[str, str]:
+    """Return table and definition of the look-ups in a file.
+
+    Empty when there is no such file, or it is of another lake or release than `owner`.
+    """
     if not path.exists():
         return {}
     try:
         with closing(_opened(path)) as con:
+            if not _is_of(con, owner):
+                return {}
             return dict(con.execute("select name, definition from lookups").fetchall())
     except sqlite3.Error:
         return {}
@@ -33,8 +40,18 @@ def definitions(path: Path) -> dict[str, str]:
 class Reader:
     """The look-ups of one release, read in place. To be used by one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, owner: Owner | None = None) -> None:
+        """Open the file at `path`; `owner` is the lake and the release that it must be of.
+
+        Raises:
+            ReleaseError: it is of another one.
+        """
         self._con = _opened(path)
+        if not _is_of(self._con, owner):
+            raise ReleaseError(
+                f"The look-ups in {path} are of another release, or of a newer version.",
+                hint="`boathouse release` makes them anew.",
+            )
         stored = self._con.execute("select name, definition from lookups").fetchall()
         found = [(Lookup.of(definition), table) for table, definition in stored]
         self.lookups = [lookup for lookup, _ in found]
@@ -103,6 +120,17 @@ class _Queries:
             f"select * from {self.table} where {self.by} = ? and {self.order[0]} >= ? {after} "
             f"order by {order} limit ?"
         )
+
+
+def _is_of(con: sqlite3.Connection, owner: Owner | None) -> bool:
+    """Return whether look-ups are of a lake and a release; those from before said neither."""
+    if not con.execute("select 1 from sqlite_master where name = 'owner'").fetchall():
+        return True
+    told = con.execute("select lake, release_id, format from owner").fetchall()
+    return all(
+        written <= FORMAT and owner in (None, (lake, release_id))
+        for lake, release_id, written in told
+    )
 
 
 def _opened(path: Path) -> sqlite3.Connection:

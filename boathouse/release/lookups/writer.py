@@ -7,23 +7,31 @@ from typing import Any
 
 import duckdb
 
+from boathouse.identity import FORMAT
 from boathouse.release.lookups.definition import Lookup
+from boathouse.release.lookups.reader import Owner
 from boathouse.sql import identifier
 
 _ROWS_AT_ONCE = 100_000
 _KEPT = "create table if not exists lookups (name text primary key, definition text)"
+_OWNER = "create table if not exists owner (lake text, release_id integer, format integer)"
 
 
 class Writer:
     """Brings a file of look-ups to what a release has, inside one transaction."""
 
-    def __init__(self, path: Path, lookups: Sequence[Lookup]) -> None:
+    def __init__(self, path: Path, lookups: Sequence[Lookup], owner: Owner | None = None) -> None:
+        """Open the file at `path`; `owner` is the lake and the release that it is of."""
         # Nobody sees the file before it is finished and synced; a torn one is deleted.
         self._con = sqlite3.connect(path, isolation_level=None)
         self._con.execute("pragma journal_mode = off")
         self._con.execute("pragma synchronous = off")
         self._con.execute("begin")
         self._con.execute(_KEPT)
+        self._con.execute(_OWNER)
+        self._con.execute("delete from owner")
+        if owner is not None:
+            self._con.execute("insert into owner values (?, ?, ?)", (*owner, FORMAT))
         self._lookups = lookups
         self._known = dict(self._con.execute("select name, definition from lookups").fetchall())
         for table in set(self._known) - {each.table for each in lookups}:

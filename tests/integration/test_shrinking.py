@@ -1,0 +1,188 @@
+"""A mart that lost many of its rows holds the release back, and every face says so."""
+
+import houses
+import pytest
+from pydantic import SecretStr
+from support.servers import webhook
+
+from boathouse import doctor, status
+from boathouse.alerts import Alarm
+from boathouse.build import run_build
+from boathouse.build.report import ALLOW_SHRINK
+from boathouse.errors import BuildError, ReleaseError
+from boathouse.release import release, rollback
+from boathouse.release.shrinking import LEAST_LOST
+from boathouse.settings import Settings
+
+SESSIONS = "select count(*) from marts.fct_sessions"
+
+
+def lose(settings: Settings, rows: int, mart: str = "fct_sessions") -> None:
+    """Delete so many rows of a mart in the lake; it stays as releasable as it was."""
+    houses.execute(
+        settings,
+        f"delete from lake.marts.{mart} where rowid in "
+        f"(select rowid from lake.marts.{mart} order by rowid limit {rows})",
+    )
+
+
+def seen(settings: Settings) -> int:
+    ((count,),) = houses.released_rows(settings, SESSIONS)
+    return int(count)
+
+
+def require_held_back(settings: Settings, rows: int) -> str:
+    """Check that 60 rows are still released and `rows` are not; return what is said."""
+    with pytest.raises(ReleaseError, match="held back") as raised:
+        release(settings)
+    assert seen(settings) == 60
+    told = f"it has {rows} rows, and release 1 has 60"
+    assert told in raised.value.message and "--allow-shrink" in raised.value.hint
+    (blocker,) = status.collect(settings).blockers
+    assert blocker.startswith("fct_sessions (models/marts/sessions/") and told in blocker
+    assert any(told in each.what for each in doctor.diagnose(settings).findings)
+    return raised.value.message
+
+
+@pytest.mark.parametrize("rows", [31, 60])
+def test_mart_that_lost_more_than_half_of_its_rows_holds_the_release_back(
+    house: Settings, rows: int
+) -> None:
+    release(house)
+    lose(house, rows)
+    require_held_back(house, 60 - rows)
+    assert release(house, allow_shrink=True).is_new
+    assert seen(house) == 60 - rows
+    assert not status.collect(house).blockers
+    assert not release(house).is_new  # what was released once is what the next is held against
+
+
+def test_mart_that_lost_half_of_its_rows_is_released(house: Settings) -> None:
+    release(house)
+    lose(house, 30)
+    release(house)
+    assert seen(house) == 30
+
+
+def test_few_rows_may_always_go(house: Settings) -> None:
+    lose(house, 60 - LEAST_LOST)
+    release(house)
+    lose(house, LEAST_LOST - 1)
+    release(house)
+    assert seen(house) == 1
+    lose(house, 1)
+    release(house)
+    assert seen(house) == 0
+
+
+def test_small_mart_that_lost_all_of_its_rows_holds_the_release_back(house: Settings) -> None:
+    lose(house, 60 - LEAST_LOST)
+    release(house)
+    lose(house, LEAST_LOST)
+    with pytest.raises(ReleaseError, match="it has 0 rows, and release 1 has 10"):
+        release(house)
+
+
+def test_share_is_a_setting(house: Settings) -> None:
+    release(house)
+    lose(house, 20)
+    with pytest.raises(ReleaseError, match="may lose 30%"):
+        release(house.model_copy(update={"max_shrink": 0.3}))
+    lose(house, 40)
+    release(house.model_copy(update={"max_shrink": 1.0}))
+    assert seen(house) == 0
+
+
+@pytest.mark.parametrize(("said", "may_go", "too_many"), [("true", 60, None), ("0.8", 48, 1)])
+def test_mart_may_be_declared_to_shrink(
+    house: Settings, said: str, may_go: int, too_many: int | None
+) -> None:
+    release(house)
+    houses.execute(
+        house, f"update lake.meta.nodes set may_shrink = '{said}' where name = 'fct_sessions'"
+    )
+    lose(house, may_go + (too_many or 0))
+    if too_many is not None:
+        with pytest.raises(ReleaseError, match="may lose 80%"):
+            release(house)
+        houses.execute(
+            house, "update lake.meta.nodes set may_shrink = 'true' where name = 'fct_sessions'"
+        )
+    release(house)
+    assert seen(house) == 60 - may_go - (too_many or 0)
+
+
+def test_declaration_comes_from_the_model_and_must_be_a_share(editable_house: Settings) -> None:
+    release(editable_house)
+    path = editable_house.project / "models/marts/sessions/fct_sessions.yml"
+    text = path.read_text()
+
+    def declare(said: str) -> None:
+        path.write_text(
+            text.replace("      meta:\n", f"      meta:\n        may_shrink: {said}\n", 1)
+        )
+
+    declare("'a lot'")
+    with pytest.raises(BuildError, match=r"may_shrink.* is 'a lot'"):
+        run_build(editable_house, select=["fct_sessions"])
+    declare("0.9")
+    run_build(editable_house, select=["fct_sessions"]).require_green()
+    query = "select may_shrink from lake.meta.nodes where name = 'fct_sessions'"
+    assert houses.lake_rows(editable_house, query) == [("0.9",)]
+
+
+def test_build_that_allows_it_allows_it_up_to_the_next_release(house: Settings) -> None:
+    release(house)
+    run_build(house, select=["dim_players"], command=f"boathouse build{ALLOW_SHRINK}")
+    lose(house, 59)
+    assert not [each for each in status.collect(house).blockers if "may lose" in each]
+    houses.execute(house, "update lake.meta.builds set command = 'boathouse build'")
+    assert [each for each in status.collect(house).blockers if "may lose" in each]
+
+
+def test_mart_made_anew_is_counted_and_one_that_is_gone_is_not(house: Settings) -> None:
+    release(house)
+    houses.execute(
+        house,
+        "create or replace table lake.marts.fct_sessions as from lake.marts.fct_sessions limit 1",
+    )
+    require_held_back(house, 1)
+    houses.execute(
+        house,
+        "drop table lake.marts.fct_sessions",
+        "delete from lake.meta.nodes where relation = 'fct_sessions'",
+    )
+    assert release(house).is_new
+
+
+def test_release_that_readers_went_back_to_is_what_counts(house: Settings) -> None:
+    release(house)
+    lose(house, 59)
+    release(house, allow_shrink=True)
+    rollback(house)
+    assert release(house).release.release_id == 2  # it was allowed when it was made
+    rollback(house)
+    lose(house, 1)
+    with pytest.raises(ReleaseError, match="held back"):
+        release(house)
+
+
+def test_readers_without_a_file_get_no_mart_that_lost_its_rows(house: Settings) -> None:
+    release(house)
+    house.warehouse.unlink()
+    lose(house, 59)
+    with pytest.raises(ReleaseError, match="held back"):
+        release(house)
+
+
+def test_alert_names_the_mart_and_is_sent_once_however_many_rows_are_left(house: Settings) -> None:
+    release(house)
+    with webhook() as hook:
+        alarm = Alarm(house.model_copy(update={"alert_webhook": SecretStr(hook.address)}))
+        for rows in (50, 1):
+            lose(house, rows)
+            with pytest.raises(ReleaseError) as raised:
+                release(house)
+            assert not alarm.tell(raised.value)
+    assert [each["where"] for each in hook.posted] == ["rows of fct_sessions"]
+    assert "it has 10 rows, and release 1 has 60" in hook.posted[0]["what"]
