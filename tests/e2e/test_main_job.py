@@ -208,6 +208,7 @@ def test_json_of_every_command_parses(house: House) -> None:
     assert json_of("api-key", "revoke", options=(made["key_id"],))["revoked_at"]
     assert json_of("doctor")
     assert json_of("maintain", options=("--dry-run",))
+    assert json_of("adopt")["was_refused"] == ""
     assert json_of("audit", options=("--share", "1"))["models"]
     assert json_of("diff", options=("1", "2"))["marts"]
     assert json_of("env", "create", options=("dev",))["name"] == "dev"
