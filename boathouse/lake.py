@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +39,8 @@ SMALL_LAKE_ROWS = 1_000_000
 RETRIES = 6
 FIRST_PAUSE_SECONDS = 0.1
 BUSY_MILLISECONDS = 10_000  # SQLite's own patience with another writer
+# DuckLake gives about 1 MB of each attach back only when the engine is closed.
+MOST_ATTACHES = 20
 SLICE_BYTES = 16 * MIB
 # What SQLite, PostgreSQL and DuckLake say when two writers met; everything else is not retried.
 _PASSING = (
@@ -324,39 +326,52 @@ def connect(
 class _Idle:
     """Keeps the engine of the lake that was closed last for the next one to be opened.
 
-    A new engine checks the signatures of the extensions, which takes a quarter of a second.
+    A new engine checks the signatures of the extensions, which takes a quarter of a second: that is
+    spent once for `MOST_ATTACHES` lakes.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: tuple[dict[str, Any], duckdb.DuckDBPyConnection] | None = None
+        self._kept: _Engine | None = None
 
     @contextlib.contextmanager
     def engine(self, config: dict[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
         """Lend a connection to an engine that nobody else uses; after an error it is not kept."""
-        engine = self._take(config) or duckdb.connect(config=config)
+        engine = self._take(config) or _Engine(config, duckdb.connect(config=config))
         try:
-            with engine.cursor() as con:
+            with engine.con.cursor() as con:
                 yield con
-            engine.execute(f"detach {NAME}")
+            engine.con.execute(f"detach {NAME}")
         except BaseException:
-            engine.close()
+            engine.con.close()
             raise
-        self._keep(config, engine)
+        self._keep(replace(engine, attaches=engine.attaches + 1))
 
-    def _take(self, config: dict[str, Any]) -> duckdb.DuckDBPyConnection | None:
+    def _take(self, config: dict[str, Any]) -> "_Engine | None":
         with self._lock:
             kept, self._kept = self._kept, None
-        if kept is None or kept[0] == config:
-            return kept and kept[1]
-        kept[1].close()
+        if kept is None or kept.config == config:
+            return kept
+        kept.con.close()
         return None
 
-    def _keep(self, config: dict[str, Any], engine: duckdb.DuckDBPyConnection) -> None:
+    def _keep(self, engine: "_Engine") -> None:
+        if engine.attaches >= MOST_ATTACHES:
+            engine.con.close()
+            return
         with self._lock:
-            before, self._kept = self._kept, (config, engine)
+            before, self._kept = self._kept, engine
         if before is not None:
-            before[1].close()
+            before.con.close()
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """An engine, and how many lakes it has had."""
+
+    config: dict[str, Any]
+    con: duckdb.DuckDBPyConnection
+    attaches: int = 0
 
 
 _idle = _Idle()

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import duckdb
+import psutil
 import pytest
 
 from boathouse import catalog, lake
 from boathouse.contracts import load_contracts
-from boathouse.settings import Settings
+from boathouse.settings import MIB, Settings
 
 
 @pytest.fixture
@@ -96,3 +97,18 @@ def test_query_that_needs_more_memory_than_it_may_have_spills_in_a_new_home(
     with lake.connect(careful) as opened:
         opened.con.execute("create temp table sorted as from range(6000000) order by hash(range)")
         assert opened.value("select count(*) from sorted") == 6_000_000
+
+
+def test_process_that_opens_the_lake_again_and_again_does_not_grow(
+    settings: Settings, engines: list[Any]
+) -> None:
+    def opened_and_closed(times: int) -> int:
+        for _ in range(times):
+            with lake.connect(settings, read_only=True) as opened:
+                opened.rows("from lake.meta.loads")
+        return int(psutil.Process().memory_info().rss)
+
+    before = opened_and_closed(lake.MOST_ATTACHES)
+    grown = opened_and_closed(5 * lake.MOST_ATTACHES) - before
+    assert grown < 25 * MIB, f"{grown / MIB:.0f} MiB"
+    assert len(engines) == 5 + 1
