@@ -5,6 +5,7 @@ Nothing here raises into the run that failed: what could not be sent comes back 
 """
 
 import json
+import re
 import smtplib
 import ssl
 import time
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from email.message import EmailMessage
 
 from boathouse.build.report import BuildReport, NodeResult
-from boathouse.errors import AlertError, BoathouseError, BuildError, ReleaseError
+from boathouse.errors import AlertError, BoathouseError, BuildError
 from boathouse.settings import Settings
 
 ATTEMPTS = 4
@@ -25,6 +26,7 @@ PATIENCE_SECONDS = 10.0
 MOST_TEXT = 4_000  # characters of `what`: chat tools cut or refuse longer messages
 _SHOWN = 10
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_CHANGING = re.compile(r"\b[0-9a-f-]{8,}\b|\d+")  # ids, numbers, times
 _TRANSIENT_STATUS = (408, 425, 429)  # and all from 500
 
 
@@ -87,9 +89,8 @@ def alert_for(
     report = failure.report if isinstance(failure, BuildError) else failure
     if isinstance(report, BuildReport):
         return _of_build(report, title, where, link)
-    if isinstance(report, ReleaseError):
-        where = where or report.where
-    return Alert(title, _cut(str(failure)), where, None, link)
+    place = where or (failure.place if isinstance(failure, BoathouseError) else "")
+    return Alert(title, _cut(str(failure)), place, None, link)
 
 
 def _of_build(report: BuildReport, title: str, where: str, link: str) -> Alert:
@@ -264,24 +265,45 @@ def _judged(answer: tuple[int, bytes | str]) -> Exception:
 
 
 class Alarm:
-    """Sends each distinct failure once, until something has gone well again."""
+    """Sends each distinct failure once until something has gone well again, and then says so."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._told: set[str] = set()
+        self._told: dict[str, Alert] = {}
+        self._since = 0.0
 
     def tell(self, failure: BuildReport | BoathouseError, **about: str) -> list[AlertError]:
-        """Send the alert for a failure, unless that was done; return what could not be sent."""
+        """Send the alert for a failure, unless that was done; return what could not be sent.
+
+        An alert that no channel has taken is sent again the next time.
+        """
         alert = alert_for(failure, settings=self._settings, **about)
-        what = alert.where or alert.what  # of the same tests, the rows may differ each time
+        # Of the same trouble, rows, processes and temporary names may differ each time.
+        what = f"{type(failure).__name__} {alert.where or _CHANGING.sub('', alert.what)}"
         if what in self._told:
             return []
-        self._told.add(what)
-        return not_sent(send(self._settings, alert))
+        sent = send(self._settings, alert)
+        if any(each.is_sent for each in sent) or not sent:
+            self._since = self._since or time.monotonic()
+            self._told[what] = alert
+        return not_sent(sent)
 
-    def clear(self) -> None:
-        """Note that all is well: the next failure is news, whatever it is."""
+    def clear(self) -> list[AlertError]:
+        """Note that all is well, and say so if an alert was sent; return what could not be sent.
+
+        The next failure is news, whatever it is.
+        """
+        told, minutes = list(self._told.values()), (time.monotonic() - self._since) / 60
         self._told.clear()
+        self._since = 0.0
+        if not told:
+            return []
+        where = ", ".join(dict.fromkeys(alert.where for alert in told if alert.where))
+        what = f"A run has gone well again, {minutes:,.0f} minutes after the first alert."
+        link = told[-1].link
+        return not_sent(
+            send(self._settings, Alert("Boathouse: it works again", what, where, link=link))
+        )
 
 
 def not_sent(sent: tuple[Sent, ...]) -> list[AlertError]:

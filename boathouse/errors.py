@@ -10,15 +10,20 @@ if TYPE_CHECKING:
 
 
 class BoathouseError(Exception):
-    """Base of all expected errors: a message (what and where) and a hint (what to do)."""
+    """Base of all expected errors: a message (what and where) and a hint (what to do).
+
+    `place` is what the error is about, in the same words each time: alerts tell troubles apart by
+    it.
+    """
 
     exit_code = 1
     is_transient = False  # trying the same again later may help, with nothing mended
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", place: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.place = place
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -33,6 +38,7 @@ class UnexpectedError(BoathouseError):
         super().__init__(
             f"Unexpected: {type(error).__name__}: {error}",
             hint="What was loaded stays loaded. Run it again; please report it if it stays.",
+            place=type(error).__name__,
         )
 
 
@@ -66,6 +72,28 @@ class IdentityError(LakeError):
     """Home, lake, catalogue and releases do not belong together, or are from a newer version."""
 
 
+class DiskFullError(LakeError):
+    """There is no space left, or the disk takes nothing any more."""
+
+
+class DamagedError(LakeError):
+    """The catalogue or a file of the lake is missing or is not what it was."""
+
+
+class DeniedError(LakeError):
+    """A file, a server or an object store does not let us in."""
+
+
+class UnreachableError(LakeBusyError):
+    """A server, an object store or a network drive does not answer."""
+
+
+class ShortMemoryError(LakeError):
+    """There was not enough memory."""
+
+    is_transient = True
+
+
 class BuildError(BoathouseError):
     """dbt could not run, or a model or test failed; `report` is then that of the build."""
 
@@ -81,11 +109,4 @@ class AlertError(BoathouseError):
 
 
 class ReleaseError(BoathouseError):
-    """A release was refused or could not be written; the released file is as it was.
-
-    `where` says what it is about when that does not change from one attempt to the next.
-    """
-
-    def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.where = where
+    """A release was refused or could not be written; the released file is as it was."""

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from boathouse import extensions, identity, lake_place
+from boathouse import extensions, identity, lake_place, surroundings
 from boathouse.errors import IdentityError, LakeBusyError, LakeError
 from boathouse.settings import MIB, Settings
 from boathouse.sql import identifier, literal
@@ -50,14 +50,6 @@ _PASSING = (
 )
 _OTHER_PLACE = re.compile(r'does not match existing data path in the catalog "([^"]*)"')
 _NO_LAKE = "creating a new DuckLake is explicitly disabled"
-# What DuckDB and SQLite say when there is no space left, the last of them also of a broken disk.
-_NO_SPACE = (
-    "no space left",
-    "file too large",
-    "disk is full",
-    "disk i/o error",
-    "failed to offload data block",  # DuckDB keeps a tenth of the disk free
-)
 
 Result = TypeVar("Result")
 
@@ -172,23 +164,6 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, duckdb.Error) and any(sign in str(error).lower() for sign in _PASSING)
 
 
-def is_full_disk(error: BaseException) -> bool:
-    """Return whether an error says that there was no space left."""
-    text = str(error).partition("\n")[0].lower()
-    return isinstance(error, duckdb.Error) and any(sign in text for sign in _NO_SPACE)
-
-
-def _tell_of_full_disk(error: duckdb.Error, settings: Settings) -> None:
-    """Raise LakeError if there was no space left."""
-    text = str(error).partition("\n")[0]
-    if is_full_disk(error):
-        raise LakeError(
-            f"There is no space left in {settings.home_folder}, or it cannot be written to: {text}",
-            hint="Make room (old files in archive/ and releases/ are the first to look at) and run "
-            "the same command again: nothing is half done.",
-        ) from error
-
-
 def _attach_statement(
     settings: Settings,
     *,
@@ -291,8 +266,9 @@ def connect(
     """Open the lake for the length of a `with` block; see `attach`.
 
     Raises:
-        LakeError: there is none yet (when reading), or the catalogue cannot be opened.
         IdentityError: home, lake and catalogue do not belong together.
+        LakeError: there is none yet (when reading), the catalogue cannot be opened, or what the
+            lake stands on fails while it is open: see `surroundings`.
     """
     if read_only and not exists(settings):
         raise LakeError(
@@ -315,7 +291,8 @@ def connect(
             if not read_only:
                 identity.note(con, settings)
         except duckdb.Error as error:
-            _tell_of_full_disk(error, settings)
+            if trouble := surroundings.of_lake(error, settings):
+                raise trouble from error
             raise
         except RuntimeError as error:
             if "Query interrupted" in str(error):  # how DuckDB tells of Ctrl-C
@@ -417,11 +394,12 @@ def attach(
             _identify(con, settings, read_only=read_only, is_adopting=is_adopting)
             return Lake(con)
         except duckdb.Error as error:
-            _tell_of_full_disk(error, settings)
             if _NO_LAKE in str(error):
                 identity.require_unused(settings, con)
             if elsewhere := _OTHER_PLACE.search(str(error)):
                 raise lake_place.refusal(elsewhere[1], settings) from error
+            if not is_passing(error) and (trouble := surroundings.of_lake(error, settings)):
+                raise trouble from error
             if not is_passing(error) or attempt == RETRIES:
                 said = str(error).replace(settings.postgres or "\0", "…")  # it may hold a password
                 raise (LakeBusyError if is_passing(error) else LakeError)(

@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     alert_email_to: str = Field(default="", description="Addresses, with commas between them.")
     alert_email_from: str = Field(default="boathouse@localhost")
     alert_link: str = Field(default="", description="Start of the links in alerts.")
+    heartbeat_url: SecretStr | None = Field(
+        default=None, description="Called while `boathouse watch` lives, for a dead man's switch."
+    )
     api_now: datetime | None = Field(
         default=None, description="The time it is for the API (UTC), for data of the past."
     )

@@ -4,7 +4,6 @@
 the top, so that Ctrl-C while the rest is imported ends in a message, too.
 """
 
-import errno
 import json
 import signal
 import sys
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from boathouse.cli.options import State
 
 EXIT_INTERRUPTED = 130
-_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 def main() -> None:
@@ -88,19 +86,23 @@ def _unexpected(error: Exception) -> int:
     if isinstance(error, typer.TyperException):
         error.show()  # type: ignore[attr-defined]  # typer's base class does not declare it
         return int(error.exit_code)
-    text = str(error)
-    if getattr(error, "errno", None) in _NO_SPACE or "No space left" in text:
-        return _tell(
-            f"There is no space left: {text}",
-            "Make room (old files in archive/ and releases/ are the first to look at) and run "
-            "the same command again: nothing is half done.",
-            1,
-        )
+    if expected := _of_surroundings(error):
+        return _tell(expected.message, expected.hint, expected.exit_code)
     return _tell(
-        f"Something unexpected went wrong: {type(error).__name__}: {text}",
+        f"Something unexpected went wrong: {type(error).__name__}: {error}",
         "Run it again with --debug for the details; nothing is half done.",
         1,
     )
+
+
+def _of_surroundings(error: Exception) -> BoathouseError | None:
+    from boathouse.settings import current_settings
+    from boathouse.surroundings import as_expected
+
+    try:
+        return as_expected(error, current_settings())
+    except BoathouseError:  # there is no project here
+        return None
 
 
 def _tell(message: str, hint: str, code: int) -> int:

@@ -28,6 +28,7 @@ from boathouse.ingest.report import LoadReport, Outcome
 from boathouse.ingest.writer import commit
 from boathouse.lake import Lake
 from boathouse.settings import Settings
+from boathouse.surroundings import is_full_disk
 
 Progress = Callable[[int, int], None]  # files done, files in all
 _MACHINE = (
@@ -165,7 +166,7 @@ class _ToDo:
 def is_of_files(error: Exception) -> bool:
     """Return whether an error may be for the files that were read, not for what they met."""
     is_of_machine = isinstance(error, OSError) and error.errno in _MACHINE
-    return not (isinstance(error, BoathouseError) or is_of_machine or lake.is_full_disk(error))
+    return not (isinstance(error, BoathouseError) or is_of_machine or is_full_disk(error))
 
 
 def unexpected(error: Exception) -> str:

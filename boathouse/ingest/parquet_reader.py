@@ -18,9 +18,9 @@ from boathouse.ingest.parquet_pages import check_pages
 from boathouse.ingest.parquet_schema import FileColumn, file_columns, scan
 from boathouse.ingest.parquet_times import cut_times
 from boathouse.ingest.records import Chunk, Member, Value, as_object, copy_to, keep_unknown
-from boathouse.lake import is_full_disk
 from boathouse.settings import Settings
 from boathouse.sql import identifier, literal, path_literal
+from boathouse.surroundings import is_full_disk
 
 _ROW_NUMBER = "file_row_number"
 _NUMBERS = {

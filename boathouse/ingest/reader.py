@@ -12,7 +12,7 @@ import duckdb
 from boathouse.ingest import reading
 from boathouse.ingest.apart import ReaderError, too_much_memory
 from boathouse.ingest.reading import Found
-from boathouse.lake import is_full_disk
+from boathouse.surroundings import is_full_disk
 
 PARENT_SECONDS = 0.5
 

@@ -133,7 +133,7 @@ class _Release:
                 hint="Look whether data is missing, and mend it. If it is as it should be: "
                 "`boathouse release --allow-shrink`, or for good `meta.may_shrink` in the model's "
                 "config. Readers still see the release before.",
-                where=f"rows of {', '.join(each.node for each in shrunk)}",
+                place=f"rows of {', '.join(each.node for each in shrunk)}",
             )
 
     def _plan(self, opened: Lake, start: ReleaseInfo | None) -> Plan:

@@ -1,7 +1,6 @@
 """Alerts reach a real HTTP and a real SMTP server, or tell why they did not."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from support.servers import Mailbox, Webhook, mail_server, webhook
 
 from boathouse.alerts import ATTEMPTS, Alarm, Alert, Sent, alert_for, not_sent, send
 from boathouse.build.report import BuildReport, NodeResult
-from boathouse.errors import BoathouseError, BuildError, ContractError, UnexpectedError
+from boathouse.errors import BoathouseError, BuildError, ContractError, DamagedError, LakeError
 from boathouse.settings import Settings
-from boathouse.watch import watch
 
 ALERT = Alert("A check failed", "3 sessions end before they start", "fct_sessions", 3, "http://x/1")
 
@@ -186,43 +184,45 @@ def test_failure_is_told_once_until_something_went_well(hook: Webhook) -> None:
     assert len(hook.posted) == 1
     alarm.tell(report(result("c", "fail", 3)))
     assert len(hook.posted) == 2
-    alarm.clear()
+    assert alarm.clear() == []
+    assert hook.posted[2]["title"] == "Boathouse: it works again"
+    assert hook.posted[2]["where"] == "a, c"
     alarm.tell(report(result("a", "fail", 2)))
-    assert len(hook.posted) == 3
+    assert len(hook.posted) == 4
 
 
-def errors_of_watch(settings: Settings) -> list[BoathouseError]:
-    """Return the errors of the first three looks of a watch whose runs all fail."""
-    stop, errors = threading.Event(), list[BoathouseError]()
-
-    def on_error(error: BoathouseError) -> None:
-        errors.append(error)
-        if len(errors) == 3:
-            stop.set()
-
-    watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
-    return errors
+def test_that_it_works_again_is_told_only_if_it_did_not(hook: Webhook) -> None:
+    assert Alarm(settings_for(hook)).clear() == []
+    assert hook.posted == []
 
 
-def test_watch_tells_of_a_failure_once_not_at_every_look(hook: Webhook, tmp_path: Path) -> None:
-    contract = tmp_path / "project/models/staging/things/_things__sources.yml"
-    contract.parent.mkdir(parents=True)
-    contract.write_text("sources: [{name: raw, tables: [{name: things, columns: [{}]}]}]")
-    (tmp_path / "project/dbt_project.yml").touch()
-    (tmp_path / "project/profiles.yml").touch()
-    settings = settings_for(hook, project=tmp_path / "project", home=tmp_path / "data")
-    errors = errors_of_watch(settings)
-    assert [type(error) for error in errors] == [ContractError] * 3
-    (posted,) = hook.posted
-    assert "things" in posted["what"]
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            LakeError("Process 4711 is at it since 10:23:11."),
+            LakeError("Process 4712 is at it since 10:24:05."),
+        ),
+        (
+            DamagedError("1 of 3: /a-0a1b2c3d.parquet is gone", place="/a.parquet"),
+            DamagedError("broken: 17", place="/a.parquet"),
+        ),
+    ],
+)
+def test_same_trouble_in_other_words_is_no_news(
+    hook: Webhook, one: BoathouseError, other: BoathouseError
+) -> None:
+    alarm = Alarm(settings_for(hook))
+    alarm.tell(one)
+    alarm.tell(other)
+    assert len(hook.posted) == 1
+    alarm.tell(DamagedError("broken: 17", place="/b.parquet"))
+    assert len(hook.posted) == 2
 
 
-def test_watch_outlives_what_nobody_has_foreseen(hook: Webhook, tmp_path: Path) -> None:
-    (tmp_path / "project/models/things/_things__sources.yml").mkdir(parents=True)  # no file
-    (tmp_path / "project/dbt_project.yml").touch()
-    (tmp_path / "project/profiles.yml").touch()
-    settings = settings_for(hook, project=tmp_path / "project", home=tmp_path / "data")
-    errors = errors_of_watch(settings)
-    assert [type(error) for error in errors] == [UnexpectedError] * 3
-    (posted,) = hook.posted
-    assert posted["what"].startswith("Unexpected: IsADirectoryError")
+def test_alert_that_nobody_has_taken_is_sent_again_at_the_next_try(hook: Webhook) -> None:
+    hook.answers = [400]
+    alarm = Alarm(settings_for(hook))
+    assert len(alarm.tell(ContractError("no such type"))) == 1
+    assert alarm.tell(ContractError("no such type")) == []
+    assert [posted["what"] for posted in hook.posted] == ["no such type"]

@@ -1,0 +1,223 @@
+"""What disks, databases, object stores and networks say when they fail, as our own errors.
+
+Each library has words of its own for the same few troubles. Here is the one place that knows them.
+An error that is about data or code, not about what we stand on, is none of these.
+"""
+
+import errno
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import duckdb
+
+from boathouse.errors import (
+    BoathouseError,
+    BuildError,
+    DamagedError,
+    DeniedError,
+    DiskFullError,
+    LakeError,
+    ShortMemoryError,
+    UnreachableError,
+)
+from boathouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A trouble: by which words and numbers it is known, and what to say and to do about it."""
+
+    make: Callable[..., LakeError]
+    said: str
+    hint: str
+    words: re.Pattern[str]
+    numbers: frozenset[int] = frozenset()
+
+
+def _words(*each: str) -> re.Pattern[str]:
+    return re.compile("|".join(each), re.IGNORECASE)
+
+
+# The first that fits counts.
+_KINDS = (
+    _Kind(
+        DiskFullError,
+        "There is no space left in {home}, or it cannot be written to",
+        "Make room (old files in archive/ and releases/ are the first to look at) and run "
+        "the same command again: nothing is half done.",
+        # SQLite's last word is also that of a broken disk.
+        # DuckDB, which keeps a tenth of a disk free, speaks of what it cannot offload.
+        _words(
+            *("no space left", "file too large", "disk is full", "quota exceeded", "disk i/o err"),
+            "failed to offload data block",
+        ),
+        frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG}),
+    ),
+    _Kind(
+        DeniedError,
+        "Access is denied",
+        "Give the user that runs this the right to it, or the right credentials: see "
+        "BOATHOUSE_HOME, BOATHOUSE_CATALOG and BOATHOUSE_LAKE.",
+        _words(
+            *("permission denied", "operation not permitted", "read-?only (file system|database)"),
+            *("access ?denied", "HTTP (40[13]|code 40[13])", r"\(HTTP 40[13]", "forbidden"),
+            *("authentication failed", "no pg_hba.conf entry", "must be owner of"),
+        ),
+        frozenset({errno.EACCES, errno.EPERM, errno.EROFS}),
+    ),
+    _Kind(
+        UnreachableError,
+        "What the lake stands on does not answer",
+        "Check the server, the network, BOATHOUSE_CATALOG and BOATHOUSE_LAKE. Nothing is half "
+        "done: run it again once it answers.",
+        _words(
+            *("could not connect", "unable to connect", "connection (refused|reset|timed out)"),
+            *("could not resolve", "could not establish connection", "no route to host"),
+            *("network is (unreachable|down)", "timeout was reached", "timed? ?out"),
+            *("server closed the connection", "terminating connection", "connection .*closed"),
+            *("the database system is", "too many (clients|connections)", "ssl connect"),
+            *(r"HTTP (code )?5\d\d", "slow ?down", "broken pipe", "stale file handle"),
+            *("transport endpoint", "host is down", "connection error"),
+        ),
+        frozenset(
+            {errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH}
+            | {errno.ETIMEDOUT, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EPIPE}
+        ),
+    ),
+    _Kind(
+        DamagedError,
+        "The lake is damaged",
+        "`boathouse doctor` names all that is damaged. Put it right, or restore the last backup "
+        "(`boathouse restore <backup> --overwrite`).",
+        _words(
+            *("file is not a database", "disk image is malformed", "no magic bytes"),
+            *("invalid footer", "not a parquet file", "ducklake_[a-z_]+ does not exist"),
+            *(r"cannot open file .*no such file", "HTTP (code )?404", r"\(HTTP 404"),
+            *("variable-length int over", "input/output error", "corrupt"),
+        ),
+        frozenset({errno.EIO}),
+    ),
+    _Kind(
+        ShortMemoryError,
+        "There is not enough memory",
+        "Allow more with BOATHOUSE_MEMORY_LIMIT, or let less run beside it.",
+        _words(
+            "out of memory", "could not allocate", "cannot allocate memory", "failed to allocat"
+        ),
+        frozenset({errno.ENOMEM}),
+    ),
+)
+# These speak of data, of SQL, or of what was asked for: their words may come from a row.
+_OF_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ParserException, duckdb.BinderException)
+_FILE = re.compile(r"""["']((?:/|[a-z0-9]+://)[^"']+)["']""")
+
+
+def as_expected(error: BaseException, settings: Settings) -> BoathouseError | None:
+    """Return our own error for one that says what we stand on has failed, else None.
+
+    It says what has failed, in which place, and what to do; a password in it is taken out. Of a
+    build, what its nodes failed of counts.
+    """
+    if isinstance(error, BuildError):
+        return _of_build(error, settings)
+    if isinstance(error, BoathouseError):
+        return None
+    for each in _chain(error):
+        kind = _kind_of(each)
+        if kind is not None:
+            return _made(kind, _text(each), settings)
+    return None
+
+
+def of_lake(error: duckdb.Error, settings: Settings) -> LakeError | None:
+    """Return our own error for one of DuckDB's that is about the lake or its disk, else None.
+
+    What it says of other files, or of memory, may be for what was read.
+    """
+    kind, file = _kind_of(error), _FILE.search(_text(error))
+    is_elsewhere = file is not None and not _is_of_lake(file[1], settings)
+    if kind is None or kind.make is ShortMemoryError:
+        return None
+    return (
+        None
+        if is_elsewhere and kind.make is not DiskFullError
+        else _made(kind, _text(error), settings)
+    )
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Return whether an error of DuckDB says that there was no space left."""
+    kind = _kind_of(error)
+    return isinstance(error, duckdb.Error) and kind is not None and kind.make is DiskFullError
+
+
+def _is_of_lake(file: str, settings: Settings) -> bool:
+    if "://" in file or str(settings.catalog_file) in file:
+        return True
+    return file.startswith(settings.data_path)
+
+
+def _of_build(error: BuildError, settings: Settings) -> BoathouseError | None:
+    """Return the trouble that all failed nodes of a build have, or dbt itself; else None."""
+    said = [result.message for result in error.report.failed] if error.report else [error.message]
+    found = [_first_fit(text) for text in said]
+    if not found or found[0] is None or not _is_ours(said, settings):
+        return None
+    kind, line = found[0]
+    is_one = all(each is not None and each[0] is kind for each in found)
+    return _made(kind, line, settings) if is_one else None
+
+
+def _first_fit(text: str) -> tuple[_Kind, str] | None:
+    """Return the trouble that a line of a text speaks of, with the line."""
+    for line in text.splitlines():
+        for kind in _KINDS:
+            if kind.words.search(line):
+                return kind, line
+    return None
+
+
+def _is_ours(texts: list[str], settings: Settings) -> bool:
+    """Return whether failed nodes speak of files and servers, not of the values in a row."""
+    signs = ("IO Error", "HTTP Error", "Out of Memory", "TransactionContext", settings.data_path)
+    return all(any(sign in text for sign in signs) for text in texts)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _kind_of(error: BaseException) -> _Kind | None:
+    if isinstance(error, MemoryError):
+        return _KINDS[-1]
+    if isinstance(error, OSError) and not isinstance(error, duckdb.Error):
+        return next((kind for kind in _KINDS if error.errno in kind.numbers), None)
+    if isinstance(error, duckdb.Error | sqlite3.Error) and not isinstance(error, _OF_DATA):
+        text = _text(error)
+        return next((kind for kind in _KINDS if kind.words.search(text)), None)
+    return None
+
+
+def _text(error: BaseException) -> str:
+    return str(error).partition("\n")[0].strip() or type(error).__name__
+
+
+def _made(kind: _Kind, text: str, settings: Settings) -> LakeError:
+    text = text.strip().replace(settings.postgres or "\0", "…")
+    file = _FILE.search(text)
+    place = file[1] if file and kind.make is DamagedError else _place(kind, settings)
+    said = kind.said.format(home=settings.home_folder)
+    return kind.make(f"{said}: {text}", hint=kind.hint, place=place)
+
+
+def _place(kind: _Kind, settings: Settings) -> str:
+    if kind.make is UnreachableError and settings.postgres is not None:
+        return "the catalogue's server"
+    if kind.make is UnreachableError and "://" in settings.data_path:
+        return settings.data_path
+    return str(settings.home_folder)

@@ -1,0 +1,195 @@
+"""A watch whose runs fail: how often it tries, what it tells, and how others see that it lives."""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.servers import Webhook, webhook
+
+from boathouse import heartbeat, watch
+from boathouse.errors import BoathouseError, ContractError, UnexpectedError
+from boathouse.heartbeat import Heartbeat, last_beat
+from boathouse.settings import Settings
+
+BROKEN = "sources: [{name: raw, tables: [{name: things, columns: [{}]}]}]"
+CONTRACT = "models/staging/things/_things__sources.yml"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(watch, "FIRST_PAUSE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    with webhook() as running:
+        yield running
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a project in which no run goes well."""
+    contract = tmp_path / "project" / CONTRACT
+    contract.parent.mkdir(parents=True)
+    contract.write_text(BROKEN)
+    (tmp_path / "project/dbt_project.yml").touch()
+    (tmp_path / "project/profiles.yml").touch()
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def settings(project: Path, hook: Webhook, tmp_path: Path) -> Settings:
+    return Settings(project=project, home=tmp_path / "data", alert_webhook=hook.address)
+
+
+def errors_of_watch(settings: Settings, most: int = 3) -> list[BoathouseError]:
+    """Return the errors of the first tries of a watch whose runs all fail."""
+    stop, errors = threading.Event(), list[BoathouseError]()
+
+    def on_error(error: BoathouseError) -> None:
+        errors.append(error)
+        if len(errors) == most:
+            stop.set()
+
+    watch.watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
+    return errors
+
+
+def test_trouble_is_told_once_not_at_every_try(hook: Webhook, settings: Settings) -> None:
+    assert [type(error) for error in errors_of_watch(settings)] == [ContractError] * 3
+    (posted,) = hook.posted
+    assert "things" in posted["what"]
+
+
+def test_watch_outlives_what_nobody_has_foreseen(
+    hook: Webhook, settings: Settings, project: Path
+) -> None:
+    (project / CONTRACT).unlink()
+    (project / CONTRACT).mkdir()  # no file
+    assert [type(error) for error in errors_of_watch(settings)] == [UnexpectedError] * 3
+    (posted,) = hook.posted
+    assert posted["what"].startswith("Unexpected: IsADirectoryError")
+
+
+def test_watch_outlives_a_terminal_that_is_gone(settings: Settings) -> None:
+    stop, tries = threading.Event(), list[BoathouseError]()
+
+    def on_error(error: BoathouseError) -> None:
+        tries.append(error)
+        if len(tries) == 2:
+            stop.set()
+        raise BrokenPipeError
+
+    watch.watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
+    assert len(tries) == 2
+
+
+def times_of_tries(settings: Settings, after_first: Callable[[], object], most: int) -> list[float]:
+    """Return when a watch whose runs all fail has tried."""
+    stop, tried = threading.Event(), list[float]()
+
+    def on_error(_: BoathouseError) -> None:
+        tried.append(time.monotonic())
+        if len(tried) == 1:
+            after_first()
+        elif len(tried) == most:
+            stop.set()
+
+    watch.watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
+    return tried
+
+
+def test_pauses_between_tries_grow(settings: Settings) -> None:
+    first, second, third, fourth = times_of_tries(settings, lambda: None, most=4)
+    assert second - first >= 0.01 and third - second >= 0.02 and fourth - third >= 0.04
+
+
+def test_edit_that_may_have_mended_it_is_tried_at_once(
+    settings: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "FIRST_PAUSE_SECONDS", 1e6)
+    assert len(times_of_tries(settings, (project / "models/new.sql").touch, most=2)) == 2
+
+
+def test_every_look_of_a_watch_beats_and_says_what_ails_it(settings: Settings) -> None:
+    before = time.time()
+    errors_of_watch(settings, most=2)
+    noted = json.loads(heartbeat.file(settings).read_text())
+    assert noted["pid"] == os.getpid()
+    assert "things" in noted["trouble"]
+    beaten = last_beat(settings)
+    assert beaten is not None and beaten >= before - 1
+
+
+def test_beat_changes_the_time_and_comes_back_when_the_file_is_deleted(settings: Settings) -> None:
+    assert last_beat(settings) is None
+    heart = Heartbeat(settings)
+    heart.beat()
+    os.utime(heartbeat.file(settings), (1, 1))
+    heart.beat()
+    assert (last_beat(settings) or 0) > time.time() - 60
+    heartbeat.file(settings).unlink()
+    heart.beat()
+    assert json.loads(heartbeat.file(settings).read_text())["trouble"] == ""
+    assert [path.name for path in settings.home_folder.iterdir()] == ["watch.json"]
+
+
+def test_systemd_is_told_that_it_is_ready_and_that_it_lives(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.settimeout(10)
+        systemd.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        Heartbeat(settings).beat()
+        assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+    Heartbeat(settings).beat()  # nobody listens any more
+
+
+class Switch(BaseHTTPRequestHandler):
+    """A dead man's switch."""
+
+    called: threading.Semaphore
+
+    def do_GET(self) -> None:
+        self.called.release()
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_url_is_called_after_a_round_but_not_after_each(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = threading.Semaphore(0)
+    switch = type("Counted", (Switch,), {"called": called})
+    with ThreadingHTTPServer(("127.0.0.1", 0), switch) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/ping/open-sesame"
+        heart = Heartbeat(Settings(**{**settings.model_dump(), "heartbeat_url": url}))
+        heart.end_round()
+        assert called.acquire(timeout=10)
+        heart.end_round()
+        assert not called.acquire(timeout=0.1)
+        monkeypatch.setattr(heartbeat, "CALL_SECONDS", 0.0)
+        while not called.acquire(timeout=0.01):  # the first call may not have ended yet
+            heart.end_round()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "file:///etc/passwd", "nonsense"])
+def test_url_that_nobody_answers_holds_up_nothing(settings: Settings, url: str) -> None:
+    heart = Heartbeat(Settings(**{**settings.model_dump(), "heartbeat_url": url}))
+    heart.end_round()
+    assert last_beat(settings) is not None
+    assert url not in repr(Settings(heartbeat_url=url))
