@@ -45,7 +45,7 @@ class Api:
         self.needs_key = settings.api_access == "keys" or (
             settings.api_access == "auto" and not is_loopback(host)
         )
-        self.service = Service(settings, Releases(settings), Metrics())
+        self.service = Service(settings, Releases(settings), Metrics(settings))
         self._served: tuple[Served | None, FastAPI] = None, _build(self.service, {}, self.needs_key)
         access = Access(KeyRing(settings), needs_key=self.needs_key)
         packed = GZipMiddleware(self._dispatch, _SMALLEST_PACKED, compresslevel=4)

@@ -12,6 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from boathouse.heartbeat import last_beat
+from boathouse.settings import Settings
+
 LOGGER = logging.getLogger("boathouse.api")
 _GIVEN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -43,9 +46,9 @@ def log_as_json() -> None:
 
 
 class Metrics:
-    """Counts for Prometheus, of one app."""
+    """Counts for Prometheus, of one app, and whether the watch of its home lives."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "boathouse_api_requests_total", "Requests.", ["route", "status"], registry=self.registry
@@ -60,6 +63,11 @@ class Metrics:
         self.release = Gauge(
             "boathouse_api_release", "Id of the release that is served.", registry=self.registry
         )
+        Gauge(
+            "boathouse_watch_last_beat_timestamp_seconds",
+            "When `boathouse watch` last gave a sign of life; 0 if it never did.",
+            registry=self.registry,
+        ).set_function(lambda: last_beat(settings) or 0.0)
 
 
 class Observed:

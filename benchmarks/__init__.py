@@ -20,6 +20,7 @@ from benchmarks import (
     more_domains,
     one_more_day,
     sessions_million,
+    soak,
 )
 from benchmarks.measure import Bench
 from benchmarks.report import Section
@@ -35,5 +36,6 @@ BENCHMARKS: dict[str, Callable[[Bench], Section]] = {
     "demo": demo_data.run,
     "dashboard": dashboard.run,
     "api": api.run,
+    "soak": soak.run,
 }
 """Name, as it is typed and as its section is headed -> what runs it."""

@@ -72,6 +72,12 @@ class Heartbeat:
             )
             self._calling.start()
 
+    def end(self) -> None:
+        """Show that watch was told to end: what is left behind is of one that was not."""
+        self._tell_systemd("STOPPING=1")
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
+
     def _write(self, trouble: str) -> None:
         note = {"pid": os.getpid(), "since": self._since, "trouble": trouble}
         temporary = self._file.with_suffix(f".{os.getpid()}")

@@ -78,6 +78,7 @@ class _Watch:
                 self._note(self._as_told(error))
             self._heartbeat.end_round(self._trouble.message if self._trouble else "")
             self._stop.wait(interval)
+        self._heartbeat.end()
 
     def _look(self) -> None:
         is_time = time.monotonic() >= self._next_try

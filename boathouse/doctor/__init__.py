@@ -31,6 +31,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield from found("catalogue", lambda: lake_checks.check_nothing(settings))
     yield from found("disk", lambda: home_checks.check_disk(settings))
     yield from found("release", lambda: home_checks.check_release(settings))
+    yield from found("watch", lambda: home_checks.check_watch(settings))
     yield from found("landing", lambda: home_checks.check_landing(settings))
 
 

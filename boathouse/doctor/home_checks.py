@@ -12,7 +12,7 @@ import duckdb
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from boathouse import lake_files
+from boathouse import heartbeat, lake_files
 from boathouse.contracts import load_contracts
 from boathouse.doctor.findings import Finding
 from boathouse.ingest import deliveries
@@ -26,6 +26,7 @@ from boathouse.sql import identifier, literal
 
 _LEAST_FREE = 200 * MIB
 _LONG_SECONDS = 3600
+_LONGEST_STEP_MINUTES = 10
 
 
 def check_release(settings: Settings) -> Iterator[Finding]:
@@ -185,6 +186,23 @@ def _size(folder: Path) -> int:
         with suppress(FileNotFoundError):  # deleted at this moment
             total += path.stat().st_size if path.is_file() else 0
     return total
+
+
+def check_watch(settings: Settings) -> Iterator[Finding]:
+    """Look whether a watch that was not told to end lives."""
+    beaten = heartbeat.last_beat(settings)
+    if beaten is None:
+        return
+    minutes = (time.time() - beaten) / 60
+    if minutes > _LONGEST_STEP_MINUTES:
+        yield Finding(
+            "watch",
+            "warning",
+            f"`boathouse watch` has given no sign of life for {minutes:,.0f} minutes.",
+            "If no step of a build takes that long, it was killed or hangs: start it again.",
+        )
+    else:
+        yield Finding("watch", "ok", "`boathouse watch` lives.")
 
 
 def check_landing(settings: Settings) -> Iterator[Finding]:

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 from support.servers import Webhook, webhook
 
+from api.observe import Metrics
 from boathouse import heartbeat, watch
+from boathouse.doctor.home_checks import check_watch
 from boathouse.errors import BoathouseError, ContractError, UnexpectedError
 from boathouse.heartbeat import Heartbeat, last_beat
 from boathouse.settings import Settings
@@ -119,14 +122,31 @@ def test_edit_that_may_have_mended_it_is_tried_at_once(
     assert len(times_of_tries(settings, (project / "models/new.sql").touch, most=2)) == 2
 
 
-def test_every_look_of_a_watch_beats_and_says_what_ails_it(settings: Settings) -> None:
-    before = time.time()
-    errors_of_watch(settings, most=2)
-    noted = json.loads(heartbeat.file(settings).read_text())
-    assert noted["pid"] == os.getpid()
-    assert "things" in noted["trouble"]
-    beaten = last_beat(settings)
-    assert beaten is not None and beaten >= before - 1
+def test_every_look_beats_and_says_what_ails_it_until_the_watch_is_told_to_end(
+    settings: Settings,
+) -> None:
+    noted: list[dict[str, Any]] = []
+    stop = threading.Event()
+
+    def on_error(_: BoathouseError) -> None:
+        if heartbeat.file(settings).exists():  # from the look before
+            noted.append(json.loads(heartbeat.file(settings).read_text()))
+            stop.set()
+
+    watch.watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
+    assert noted[0]["pid"] == os.getpid() and "things" in noted[0]["trouble"]
+    assert last_beat(settings) is None
+
+
+def test_doctor_tells_of_a_watch_that_has_stopped_beating(settings: Settings) -> None:
+    def levels() -> list[str]:
+        return [each.level for each in check_watch(settings)]
+
+    assert levels() == []
+    Heartbeat(settings).beat()
+    assert levels() == ["ok"]
+    os.utime(heartbeat.file(settings), (1, 1))
+    assert levels() == ["warning"]
 
 
 def test_beat_changes_the_time_and_comes_back_when_the_file_is_deleted(settings: Settings) -> None:
@@ -193,3 +213,12 @@ def test_url_that_nobody_answers_holds_up_nothing(settings: Settings, url: str) 
     heart.end_round()
     assert last_beat(settings) is not None
     assert url not in repr(Settings(heartbeat_url=url))
+
+
+def test_api_exports_the_time_of_the_last_beat(settings: Settings) -> None:
+    metrics = Metrics(settings)
+    name = "boathouse_watch_last_beat_timestamp_seconds"
+    assert f"{name} 0.0" in generate_latest(metrics.registry).decode()
+    Heartbeat(settings).beat()
+    os.utime(heartbeat.file(settings), (1000, 1000))
+    assert f"{name} 1000.0" in generate_latest(metrics.registry).decode()
