@@ -6,7 +6,19 @@ Anything else that reaches the command line is a defect of Boathouse itself.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from boathouse.build.report import BuildReport
+
+
+def chain(error: BaseException) -> "Iterator[BaseException]":
+    """Yield an error and those it comes from, each once: libraries make circles of them."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and not any(cause is each for each in seen):
+        yield cause
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
 
 
 class BoathouseError(Exception):

@@ -7,7 +7,7 @@ An error that is about data or code, not about what we stand on, is none of thes
 import errno
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import duckdb
@@ -21,6 +21,7 @@ from boathouse.errors import (
     LakeError,
     ShortMemoryError,
     UnreachableError,
+    chain,
 )
 from boathouse.settings import Settings
 
@@ -124,7 +125,7 @@ def as_expected(error: BaseException, settings: Settings) -> BoathouseError | No
         return _of_build(error, settings)
     if isinstance(error, BoathouseError):
         return None
-    for each in _chain(error):
+    for each in chain(error):
         kind = _kind_of(each)
         if kind is not None:
             return _made(kind, _text(each), settings)
@@ -183,13 +184,6 @@ def _is_ours(texts: list[str], settings: Settings) -> bool:
     """Return whether failed nodes speak of files and servers, not of the values in a row."""
     signs = ("IO Error", "HTTP Error", "Out of Memory", "TransactionContext", settings.data_path)
     return all(any(sign in text for sign in signs) for text in texts)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
 
 
 def _kind_of(error: BaseException) -> _Kind | None:

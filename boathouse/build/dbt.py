@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from boathouse import lake
-from boathouse.errors import BoathouseError, BuildError
+from boathouse.errors import BoathouseError, BuildError, chain
 from boathouse.settings import Settings
 
 _QUIET = ("--quiet", "--log-level", "none", "--no-use-colors")
@@ -81,11 +81,9 @@ def invoke(
 
 def _as_expected(error: BaseException, folders: Folders) -> BaseException:
     """Return the error a person should see for one that dbt gave up with."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, BoathouseError | KeyboardInterrupt | SystemExit):
-            return seen
-        seen = seen.__cause__ or seen.__context__
+    for each in chain(error):
+        if isinstance(each, BoathouseError | KeyboardInterrupt | SystemExit):
+            return each
     said = str(error).strip() or type(error).__name__
     return BuildError(
         f"dbt could not run: {said}", hint=f"dbt's own log: {folders.logs / 'dbt.log'}"

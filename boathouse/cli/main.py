@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from boathouse.errors import BoathouseError
+from boathouse.errors import BoathouseError, chain
 
 if TYPE_CHECKING:
     from boathouse.cli.options import State
@@ -72,12 +72,10 @@ def _tell_error(error: Exception) -> int:
 
 def _is_interruption(error: BaseException) -> bool:
     """Return whether Ctrl-C is what an error comes from: some libraries make it one of theirs."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, KeyboardInterrupt) or "Query interrupted" in str(seen):  # DuckDB's
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    return any(
+        isinstance(each, KeyboardInterrupt) or "Query interrupted" in str(each)  # DuckDB's
+        for each in chain(error)
+    )
 
 
 def _unexpected(error: Exception) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import houses
 import pytest
+from support.command import House
 from support.homes import REPOSITORY, clone
 
 from boathouse import doctor, identity, lake, lock, pipeline, status
@@ -399,3 +400,11 @@ def test_files_are_deleted_by_their_own_catalogue_alone(home: Settings) -> None:
         (Path(home.data_path) / identity.FILE).write_text(ours)
     assert orphan.exists()
     assert maintain(at_once).orphans_removed == (str(orphan),)
+
+
+@pytest.mark.parametrize("command", ["run", "build", "maintain"])
+def test_command_over_a_mistyped_catalogue_ends_with_the_reason(
+    home: Settings, command: str
+) -> None:
+    house = House(home.project, home.home_folder, {"BOATHOUSE_CATALOG": typo(home).catalog})
+    assert "belongs to lake" in house.boathouse(command, code=1).stderr
