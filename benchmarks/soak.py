@@ -41,7 +41,7 @@ of a process for one delivery, its readers' included."""
 def run(bench: Bench) -> Section:
     """Deliver for an hour."""
     with bench.folder("home") as folder:
-        seconds = bench.size(3600, 180)
+        seconds = bench.size(3600, 300)
         facts = bench.call(soak, folder=folder, seconds=seconds).facts
     section = Section(INTRODUCTION)
     for name, readings in facts["readings"].items():

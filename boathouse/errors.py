@@ -96,6 +96,10 @@ class DeniedError(LakeError):
     """A file, a server or an object store does not let us in."""
 
 
+class InTheWayError(LakeError):
+    """Something else lies where a folder of the home has to be."""
+
+
 class UnreachableError(LakeBusyError):
     """A server, an object store or a network drive does not answer."""
 

@@ -18,6 +18,7 @@ from boathouse.errors import (
     DamagedError,
     DeniedError,
     DiskFullError,
+    InTheWayError,
     LakeError,
     ShortMemoryError,
     UnreachableError,
@@ -99,6 +100,13 @@ _KINDS = (
             *("variable-length int over", "input/output error", "corrupt"),
         ),
         frozenset({errno.EIO}),
+    ),
+    _Kind(
+        InTheWayError,
+        "Something else lies where a folder of the home has to be",
+        "Move it away; Boathouse makes its folders itself.",
+        _words("not a directory", "too many (levels of )?symbolic links"),
+        frozenset({errno.ENOTDIR, errno.ELOOP}),
     ),
     _Kind(
         ShortMemoryError,
