@@ -21,7 +21,6 @@ from support import forked
 from support.homes import REPOSITORY, by_hand, clone
 
 PATIENCE_SECONDS = 300.0  # for what takes seconds on a quiet machine
-_BUILDING = ("build", "run")  # the commands that import dbt
 Done = subprocess.CompletedProcess[str]
 
 
@@ -45,18 +44,9 @@ class House:
 
     def boathouse(self, *arguments: str, code: int = 0, **environment: str) -> Done:
         """Run a command to its end; its exit code must be `code`, and it shows no traceback."""
-        how = self._how(environment)
-        if arguments[0] in _BUILDING:
-            done = forked.run(["boathouse", *arguments], **how, timeout=PATIENCE_SECONDS)
-        else:
-            done = subprocess.run(
-                [sys.executable, "-m", "boathouse", *arguments],
-                **how,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE_SECONDS,
-                check=False,
-            )
+        done = forked.run(
+            ["boathouse", *arguments], **self._how(environment), timeout=PATIENCE_SECONDS
+        )
         told = f"boathouse {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == code, f"exit code {done.returncode}: {told}"
         assert "Traceback" not in told, told
