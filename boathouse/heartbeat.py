@@ -19,6 +19,7 @@ from boathouse.settings import Settings, environment_variable
 
 CALL_SECONDS = 30.0  # between two calls of the URL
 PATIENCE_SECONDS = 10.0
+THREAD = "heartbeat"  # that calls it
 
 
 def file(settings: Settings) -> Path:
@@ -68,7 +69,7 @@ class Heartbeat:
             self._called = time.monotonic()
             # A server that is slow to answer must not keep files waiting.
             self._calling = threading.Thread(
-                target=_call, args=[url.get_secret_value()], daemon=True
+                target=_call, args=[url.get_secret_value()], name=THREAD, daemon=True
             )
             self._calling.start()
 

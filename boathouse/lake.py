@@ -6,6 +6,7 @@ or nothing and starts over when another writer was in the way.
 """
 
 import contextlib
+import ctypes
 import json
 import re
 import threading
@@ -335,11 +336,19 @@ class _Idle:
     def _keep(self, engine: "_Engine") -> None:
         if engine.attaches >= MOST_ATTACHES:
             engine.con.close()
+            _give_back_memory()
             return
         with self._lock:
             before, self._kept = self._kept, engine
         if before is not None:
             before.con.close()
+
+
+def _give_back_memory() -> None:
+    """Let the C library give the system what was freed; glibc keeps it, in pieces, until asked."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from boathouse import lake
 from boathouse.errors import BoathouseError, BuildError, chain
 from boathouse.settings import Settings
 
+# A connection takes half a MB more with each build, which it gives back only when it is closed.
+MOST_BUILDS = 20
 _QUIET = ("--quiet", "--log-level", "none", "--no-use-colors")
 
 
@@ -97,6 +99,7 @@ class _KeptOpen:
     settings: Settings
     manifest: Any
     build_id: int
+    builds: int  # that it has seen
 
 
 _kept: _KeptOpen | None = None
@@ -105,19 +108,22 @@ _kept: _KeptOpen | None = None
 def keep_connection(settings: Settings, manifest: Any, build_id: int) -> None:
     """Leave dbt's connection open for the next build with these settings and this manifest."""
     global _kept
-    _kept = _KeptOpen(settings, manifest, build_id)
+    builds = _kept.builds + 1 if _kept else 1
+    _kept = _KeptOpen(settings, manifest, build_id, builds)
 
 
 def close_stale_connection(settings: Settings, manifest: Any) -> None:
     """Close dbt's connection unless it was kept for just this, and nobody has built since.
 
-    Another build may have come from another version of the project; opening anew notes ours.
+    Another build may have come from another version of the project; opening anew notes ours. One
+    that has seen `MOST_BUILDS` is closed, too.
     """
     is_ours = (
         _kept is not None
         and manifest is not None
         and _kept.manifest is manifest
         and _kept.settings == settings
+        and _kept.builds < MOST_BUILDS
         and _kept.build_id == last_build()
     )
     if is_ours:

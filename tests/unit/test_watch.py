@@ -188,6 +188,13 @@ class Switch(BaseHTTPRequestHandler):
         pass
 
 
+def wait_for_call() -> None:
+    """Return when no call of the URL is on its way."""
+    for thread in threading.enumerate():
+        if thread.name == heartbeat.THREAD:
+            thread.join()
+
+
 def test_url_is_called_after_a_round_but_not_after_each(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,11 +206,13 @@ def test_url_is_called_after_a_round_but_not_after_each(
         heart = Heartbeat(Settings(**{**settings.model_dump(), "heartbeat_url": url}))
         heart.end_round()
         assert called.acquire(timeout=10)
+        wait_for_call()
         heart.end_round()
-        assert not called.acquire(timeout=0.1)
+        wait_for_call()
+        assert not called.acquire(timeout=0)
         monkeypatch.setattr(heartbeat, "CALL_SECONDS", 0.0)
-        while not called.acquire(timeout=0.01):  # the first call may not have ended yet
-            heart.end_round()
+        heart.end_round()
+        assert called.acquire(timeout=10)
         server.shutdown()
 
 
