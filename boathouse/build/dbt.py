@@ -14,8 +14,8 @@ from boathouse import lake
 from boathouse.errors import BoathouseError, BuildError, chain
 from boathouse.settings import Settings
 
-# A connection takes half a MB more with each build, which it gives back only when it is closed.
-MOST_BUILDS = 20
+# A connection takes a few MB more with each build, which it gives back only when it is closed.
+MOST_BUILDS = 10
 _QUIET = ("--quiet", "--log-level", "none", "--no-use-colors")
 
 
