@@ -118,8 +118,12 @@ _KINDS = (
         frozenset({errno.ENOMEM}),
     ),
 )
-# These speak of data, of SQL, or of what was asked for: their words may come from a row.
-_OF_DATA = (duckdb.DataError, duckdb.IntegrityError, duckdb.ParserException, duckdb.BinderException)
+# These speak of data, of SQL, of what was asked for, or of an engine that was closed here: their
+# words may come from a row, or mean no server.
+_OF_DATA = (
+    *(duckdb.DataError, duckdb.IntegrityError, duckdb.ParserException, duckdb.BinderException),
+    duckdb.ConnectionException,
+)
 _FILE = re.compile(r"""["']((?:/|[a-z0-9]+://)[^"']+)["']""")
 
 
