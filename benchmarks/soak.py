@@ -161,7 +161,7 @@ def readings_of(
         before = {name: _cpu(process) for name, process in seen.items()}
         shown = (home / "warehouse.duckdb").readlink()
         _deliver(home, number)
-        release = _wait_for_other(home, shown)
+        release = _wait_for_other(home, shown, seen)
         use(release)
         for name, process in seen.items():
             taken = {"mib": _mib(process), "cpu": _cpu(process) - before[name]}
@@ -181,7 +181,7 @@ def _deliver(home: Path, number: int) -> None:
     generate(home / "landing", [SOURCE], DemoOptions(SCALE, days=1, seed=number, until=day))
 
 
-def _wait_for_other(home: Path, shown: Path) -> str:
+def _wait_for_other(home: Path, shown: Path, processes: Mapping[str, psutil.Process]) -> str:
     """Return the number of the release that readers see next."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     link = home / "warehouse.duckdb"
@@ -189,9 +189,15 @@ def _wait_for_other(home: Path, shown: Path) -> str:
         now = link.readlink()
         if now != shown:
             return now.name.partition("-")[0]
+        if ended := [name for name, each in processes.items() if not _lives(each)]:
+            raise BenchmarkError(f"It has ended: {', '.join(ended)}.")
         time.sleep(LOOK_SECONDS)
     log = (home / "watch.log").read_text()[-2000:]
     raise BenchmarkError(f"No release came in {PATIENCE_SECONDS:.0f} s. The watch said:\n{log}")
+
+
+def _lives(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def _family(process: psutil.Process) -> Iterator[psutil.Process]:

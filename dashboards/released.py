@@ -85,6 +85,10 @@ class Warehouse(reading.Warehouse[Release]):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, Release, "dashboard")
 
+    def _read(self, path: Path, key: reading.Key) -> Release:
+        _frame.clear()  # else it would hold what releases have shown that nobody looks at any more
+        return super()._read(path, key)
+
 
 @st.cache_resource(show_spinner=False)
 def warehouse(_settings: Settings, home: str) -> Warehouse:  # noqa: ARG001 (the cache's key)
