@@ -1,10 +1,14 @@
-"""Quoting of names and values for the few statements that cannot take parameters."""
+"""Quoting for the few statements that cannot take parameters, and rows by their names."""
 
 import glob
 import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 def identifier(name: str) -> str:
@@ -61,3 +65,13 @@ def snake_case(name: str) -> str:
     text = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name.strip())
     text = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", text)
     return re.sub(r"\W+", "_", text).strip("_").lower()
+
+
+def first_row(con: "duckdb.DuckDBPyConnection", query: str) -> dict[str, Any]:
+    """Return the first row of a query, by the names of its columns.
+
+    Raises:
+        IndexError: it has none.
+    """
+    row = con.execute(query).fetchall()[0]
+    return dict(zip((column[0] for column in con.description or ()), row, strict=True))

@@ -100,6 +100,7 @@ def adopt(json: Json = False, debug: Debug = False) -> None:
     After an older catalogue was put back by hand, commands that write refuse and name this one. All
     files that the catalogue names must be there.
     """
+    from boathouse import identity
     from boathouse.adoption import adopt as take
 
     settings = read_settings()
@@ -110,7 +111,7 @@ def adopt(json: Json = False, debug: Debug = False) -> None:
     if done.was_refused:
         typer.echo(f"Overlooked: {done.was_refused}")
     typer.echo(
-        f"Going on from snapshot {done.snapshot} of lake {done.lake[:8]} in {done.home}. "
+        f"Going on from snapshot {done.snapshot} of {identity.shown(done.lake)} in {done.home}. "
         "`boathouse run` builds and releases what is there."
     )
 

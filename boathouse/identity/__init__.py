@@ -21,6 +21,7 @@ from boathouse.identity.marks import (
     look,
     of_home,
     require_known,
+    shown,
     write_folder,
 )
 from boathouse.identity.settle import new, note, settle
@@ -42,5 +43,6 @@ __all__ = [
     "require_one_lake",
     "require_unused",
     "settle",
+    "shown",
     "write_folder",
 ]

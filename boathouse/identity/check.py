@@ -13,7 +13,7 @@ from boathouse.errors import IdentityError
 from boathouse.identity import marks
 from boathouse.identity.marks import Facts, HomeMark, Mark
 from boathouse.settings import Settings
-from boathouse.sql import literal
+from boathouse.sql import first_row, literal
 
 _RESTORE = "put the last backup back with `boathouse restore <backup> --overwrite`"
 _ANEW = "To start anew, set BOATHOUSE_HOME to an empty folder"
@@ -214,7 +214,7 @@ class _Suspicion:
             snapshot, time, lake = told
             mark = self.facts.mark
             if lake is not None and (mark is None or mark.lake != lake):
-                yield f"release {release_id} is of lake {lake[:8]}"
+                yield f"release {release_id} is of {marks.shown(lake)}"
             there = marks.asked_of(
                 self.con,
                 self.settings,
@@ -256,9 +256,7 @@ def _snapshot_of(con: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, int, 
     except duckdb.Error:
         return None
     try:
-        found = con.execute(f"from {_ASIDE}.meta.release").fetchall()[0]
-        names = [column[0] for column in con.description or ()]
-        told = dict(zip(names, found, strict=True))
+        told = first_row(con, f"from {_ASIDE}.meta.release")
         time = told["lake_snapshot_time"].replace(tzinfo=UTC)
         return told["lake_snapshot"], round(time.timestamp() * 1e6), told.get("lake")
     except (duckdb.Error, IndexError, KeyError):

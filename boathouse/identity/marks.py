@@ -22,6 +22,11 @@ FORMAT_KEY = "boathouse_format"
 _SHOWN = 8  # characters of an identity
 
 
+def shown(lake: str) -> str:
+    """Return a lake's identity as people are shown it."""
+    return f"lake {lake[:_SHOWN]}"
+
+
 @dataclass(frozen=True)
 class Mark:
     """What a part carries: the lake it belongs to, and the format it was written in."""
@@ -30,7 +35,7 @@ class Mark:
     format: int
 
     def __str__(self) -> str:
-        return f"lake {self.lake[:_SHOWN]}"
+        return shown(self.lake)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ zone that is dropped) is a breach, not a value. Empty text is no value.
 from collections.abc import Mapping
 
 from boathouse.contracts import INTEGERS, RESCUE_COLUMN, Column
-from boathouse.ingest.json_text import is_json
+from boathouse.ingest.json_text import decimals, is_json
 from boathouse.ingest.records import Chunk, Value
 from boathouse.sql import identifier, literal
 
@@ -121,11 +121,9 @@ def parse(text: str, data_type: str) -> str:
     scale = int(data_type.rpartition(",")[2].strip(" )"))
     exact = rf"[+-]?\d*(\.\d{{0,{scale}}}0*)?" if scale else r"[+-]?\d+(\.0*)?"
     trimmed = f"trim({text})"
-    decimals = rf"length(regexp_extract({trimmed}, '\.(\d*?)0*[eE]', 1))"
-    exponent = f"try_cast(regexp_extract({trimmed}, '[eE](.*)', 1) as integer)"
     return (
         f"case when regexp_full_match({trimmed}, '{exact}') or "
-        f"regexp_full_match({trimmed}, '{_SCIENTIFIC}') and {decimals} - {exponent} <= {scale} "
+        f"regexp_full_match({trimmed}, '{_SCIENTIFIC}') and {decimals(trimmed)} <= {scale} "
         f"then try_cast({trimmed} as {data_type}) end"
     )
 

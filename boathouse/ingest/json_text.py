@@ -147,6 +147,12 @@ def as_written(text: str, otherwise: str = "") -> str:
     return f"case when {marked} then {_number(text)} else {otherwise or text} end"
 
 
+def decimals(number: str) -> str:
+    """Return SQL for how many decimals a number with an exponent has, negative for tens."""
+    exponent = f"try_cast(regexp_extract({number}, '[eE](.*)', 1) as integer)"
+    return rf"(length(regexp_extract({number}, '\.(\d*?)0*[eE]', 1)) - {exponent})"
+
+
 def as_digits(text: str, scale: int, otherwise: str) -> str:
     """Return SQL for a number with up to `scale` decimals in digits, 5.0 as 5.
 
@@ -155,10 +161,8 @@ def as_digits(text: str, scale: int, otherwise: str) -> str:
     JSON says what the point and the exponent mean; in other text `1.000` may be a thousand.
     """
     number = _number(text)
-    exponent = f"try_cast(regexp_extract({number}, '[eE](.*)', 1) as integer)"
-    decimals = f"(length(regexp_extract({number}, '\\.([0-9]+)', 1)) - {exponent})"
     digits = f"try_cast({number} as decimal(38, {scale}))::varchar"
-    expanded = f"case when {decimals} <= {scale} then {digits} end"
+    expanded = f"case when {decimals(number)} <= {scale} then {digits} end"
     exact = f"case when regexp_matches({number}, '[eE]') then {expanded} else {number} end"
     return (
         f"case when starts_with({text}, '{_MARK}') "

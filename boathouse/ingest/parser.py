@@ -101,7 +101,7 @@ class Parser:
         }
         if chunk.blob is None:
             run_rules(self._con, self._contract, statement)
-            origin = self._with_originals(chunk, path, values)
+            origin = self._read(chunk, path, values)
         else:
             count, bad_lines = self._split(chunk, statement)
             self._require_all(chunk, chunk.blob, count, bad_lines)
@@ -122,23 +122,20 @@ class Parser:
         for line, (reason, text) in bad_lines.items():
             self.malformed.append(Malformed(*locate(blob.spans, line), reason, text))
 
-    def _with_originals(self, chunk: Chunk, path: Path, values: dict[str, str]) -> str:
+    def _read(self, chunk: Chunk, path: Path, values: dict[str, str]) -> str:
         """Return the origin of a chunk's records, and add to `values` the text of rejected ones."""
         origin = f"read_parquet({path_literal(path)}) as parsed"
+        if not chunk.original:
+            return origin
         place = ["_file_no", "_row"]
         bad = ", ".join(f"{values[name]} as {name}" for name in place)
         bad = f"select {bad} from {origin} where {values['_reasons']} is not null"
-        if chunk.original and self._lake.value(f"select count(*) from ({bad})"):
-            originals = path.with_suffix(".originals.parquet")
-            query = (
-                f"select _file_no, _row, {chunk.original} as text "
-                f"from {chunk.relation} semi join ({bad}) using (_file_no, _row)"
-            )
-            self._con.execute(copy_to(originals, query))
-            on = " and ".join(f"{values[name]} = originals.{name}" for name in place)
-            origin += f" left join read_parquet({path_literal(originals)}) as originals on {on}"
-            values["_text"] = "originals.text"
-        return origin
+        originals = (
+            f"select _file_no, _row, {chunk.original} as text "
+            f"from {chunk.relation} semi join ({bad}) using (_file_no, _row)"
+        )
+        on = " and ".join(f"{values[name]} = originals.{name}" for name in place)
+        return self._with_originals(origin, bad, originals, on, path, values)
 
     def _placed(self, blob: Blob, path: Path, bad_lines: list[int], values: dict[str, str]) -> str:
         """Return the origin of a blob's records, and add to `values` where each one stood."""
@@ -152,15 +149,10 @@ class Parser:
             file_no, row, line = "places._file_no", "places._row", "places.line"
         else:
             file_no, row, line = _places(spans)
-        originals = path.with_suffix(".originals.parquet")
         bad = f"select parsed.file_row_number as number, {line} as line from {origin} "
         bad += f"where {values['_reasons']} is not null"
-        if self._look_up_originals(blob, bad, originals):
-            origin += (
-                f" left join read_parquet({path_literal(originals)}) as originals "
-                "on parsed.file_row_number = originals.number"
-            )
-            values["_text"] = "originals.text"
+        on = "parsed.file_row_number = originals.number"
+        origin = self._with_originals(origin, bad, _lines(blob, bad), on, path, values)
         values |= {"_file_no": file_no, "_row": row}
         return origin
 
@@ -205,26 +197,35 @@ class Parser:
             )
         )
 
-    def _look_up_originals(self, blob: Blob, bad: str, path: Path) -> bool:
-        """Write the original lines of a blob's rejected records; return if there are any.
+    def _with_originals(
+        self, origin: str, bad: str, originals: str, on: str, path: Path, values: dict[str, str]
+    ) -> str:
+        """Return an origin with the texts of its rejected records, which `values` then has.
 
-        `bad` is a query for their numbers in the records and their lines in the blob.
+        `bad` is a query for those records, `originals` one for their texts, and `on` says which
+        text is whose. Nothing is done where there are none.
         """
         if not self._lake.value(f"select count(*) from ({bad})"):
-            return False
-        query = f"""
-            select bad.number, {without_marks("lines.text")} as text
-            from (
-                select text, row_number() over () - 1 as line
-                from read_csv({path_literal(blob.path)}, auto_detect = false,
-                    header = false, delim = chr(0), quote = '', escape = '',
-                    columns = {{text: 'VARCHAR'}},
-                    max_line_size = {blob.longest_line})
-            ) as lines
-            inner join ({bad}) as bad on lines.line = bad.line
-        """
-        self._con.execute(copy_to(path, query))
-        return True
+            return origin
+        texts = path.with_suffix(".originals.parquet")
+        self._con.execute(copy_to(texts, originals))
+        values["_text"] = "originals.text"
+        return f"{origin} left join read_parquet({path_literal(texts)}) as originals on {on}"
+
+
+def _lines(blob: Blob, wanted: str) -> str:
+    """Return a query for lines of a blob, whose numbers and lines the query `wanted` gives."""
+    return f"""
+        select wanted.number, {without_marks("lines.text")} as text
+        from (
+            select text, row_number() over () - 1 as line
+            from read_csv({path_literal(blob.path)}, auto_detect = false,
+                header = false, delim = chr(0), quote = '', escape = '',
+                columns = {{text: 'VARCHAR'}},
+                max_line_size = {blob.longest_line})
+        ) as lines
+        inner join ({wanted}) as wanted on lines.line = wanted.line
+    """
 
 
 def _places(spans: list[Span]) -> tuple[str, str, str]:

@@ -19,7 +19,7 @@ from boathouse.build.report import INTERRUPTED
 from boathouse.contracts import Contract
 from boathouse.release import lookups
 from boathouse.release.report import ReleaseInfo
-from boathouse.sql import constant, literal, row
+from boathouse.sql import constant, first_row, literal, row
 
 BUILDS_SHOWN = 50
 
@@ -92,8 +92,7 @@ def read_info(path: Path, *, is_current: bool = False) -> ReleaseInfo | None:
     with duckdb.connect() as con:
         try:
             _attach(con, path)
-            told = con.execute("from released.meta.release").fetchall()[0]
-            facts = dict(zip((column[0] for column in con.description or ()), told, strict=True))
+            facts = first_row(con, "from released.meta.release")
             info = ReleaseInfo(
                 release_id=facts["release_id"],
                 released_at=facts["released_at"],

@@ -85,8 +85,8 @@ def require_own(settings: Settings, lake: str | None, path: Path) -> None:
     home = identity.of_home(settings)
     if home is not None and lake is not None and lake != home.lake:
         raise IdentityError(
-            f"The release {path} is of lake {lake[:8]}, and the home {settings.home_folder} of "
-            f"{home}.",
+            f"The release {path} is of {identity.shown(lake)}, and the home "
+            f"{settings.home_folder} of {home}.",
             hint="Move the file, with its look-ups, out of the home. `boathouse diff` compares it "
             "by its path.",
         )

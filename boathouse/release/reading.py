@@ -18,6 +18,7 @@ from boathouse.errors import BoathouseError, ReleaseError
 from boathouse.release import files
 from boathouse.release.files import current_release, kept_ids, kept_path
 from boathouse.settings import Settings
+from boathouse.sql import first_row
 
 KEPT_OPEN = 3
 
@@ -136,8 +137,7 @@ class Warehouse(Generic[R]):
             },
         )
         _close_ways_out(con)
-        told = con.execute("from meta.release").fetchall()[0]
-        facts = dict(zip((column[0] for column in con.description or ()), told, strict=True))
+        facts = first_row(con, "from meta.release")
         lake = facts.get("lake")
         files.require_own(self.settings, lake, path)
         found = con.execute(

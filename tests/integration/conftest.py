@@ -12,6 +12,7 @@ from support.shared import made_once
 
 from boathouse.build import run_build
 from boathouse.ingest import apart, reading
+from boathouse.release import release
 from boathouse.settings import Settings
 
 
@@ -36,6 +37,14 @@ def _build(folder: Path) -> Settings:
     houses.add_purchases(settings, "2023-07-21", [(1, 12, 31), (2, 13, 32), (4, 14, 33)])
     houses.add_purchases(settings, "2023-07-22", [(1, 12, 31), (2, 13, 32), (4, 10, 33)])
     run_build(settings).require_green()
+    return settings
+
+
+@pytest.fixture(scope="session")
+def _released(_template: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Return settings for a house with one release, to be copied."""
+    settings = clone(_template, tmp_path_factory.mktemp("released") / "data")
+    release(settings)
     return settings
 
 

@@ -10,19 +10,9 @@ import pytest
 
 from boathouse import doctor, lake, lock
 from boathouse.doctor import Diagnosis, Level
-from boathouse.release import release
 from boathouse.settings import Settings
 
 OLD = time.time() - 7200
-
-
-@pytest.fixture(scope="module")
-def _released(_template: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    from support.homes import clone
-
-    settings = clone(_template, tmp_path_factory.mktemp("released") / "data")
-    release(settings)
-    return settings
 
 
 @pytest.fixture

@@ -36,13 +36,6 @@ EVENT = (
 )
 
 
-@pytest.fixture(scope="module")
-def _released(_template: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    settings = clone(_template, tmp_path_factory.mktemp("released") / "data")
-    release(settings)
-    return settings
-
-
 @pytest.fixture
 def home(_released: Settings, tmp_path: Path) -> Settings:
     """Return settings for a home with one release."""
