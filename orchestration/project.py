@@ -1,14 +1,13 @@
 """What the definitions are made of: settings, contracts, and dbt's manifest, parsed once."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from boathouse.build import dbt, prepare_manifest, project_hash
+from boathouse.build import dbt, prepare_manifest
 from boathouse.contracts import Contract, load_contracts
 from boathouse.settings import Settings
 
@@ -53,13 +52,7 @@ def _manifest(settings: Settings) -> Mapping[str, Any]:
 
     The code server parses when it loads, so that the process of a run need not.
     """
+    prepare_manifest(settings)
     path = dbt.Folders(settings).manifest
-    stamp = path.with_name("parsed.txt")
-    current = project_hash(settings.project)
-    if not (stamp.exists() and path.exists() and stamp.read_text() == current):
-        prepare_manifest(settings)
-        written = stamp.with_name(f"{stamp.name}.{os.getpid()}")
-        written.write_text(current)
-        written.replace(stamp)
     manifest: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return manifest

@@ -2,9 +2,10 @@
 
 from boathouse.build.blockers import Blocker, find_blockers
 from boathouse.build.files import project_hash
+from boathouse.build.manifest import Manifest, prepare_manifest
 from boathouse.build.plan import Plan, make_plan
 from boathouse.build.report import BuildReport, NodeProgress, NodeResult
-from boathouse.build.run import Manifest, prepare_manifest, run_build
+from boathouse.build.run import run_build
 
 __all__ = [
     "Blocker",

@@ -4,18 +4,14 @@ Results reach `meta.builds` and `meta.build_results` through dbt's own hooks (se
 `macros/builds/record_build.sql`), so that `dbt build` typed by hand counts in the same way.
 """
 
-import gc
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from boathouse import lock
 from boathouse.build import dbt
-from boathouse.build.files import project_hash
-from boathouse.build.nodes import Node, from_manifest, variables_of, vouching_for
+from boathouse.build.manifest import Manifest, prepare_manifest
+from boathouse.build.nodes import vouching_for
 from boathouse.build.report import BuildReport, NodeProgress, NodeResult, OnProgress
 from boathouse.build.tested import tested_up_to
 from boathouse.errors import BuildError, UsageError
@@ -28,51 +24,6 @@ _LEAN = (
     "--cache-selected-only",  # looking at every schema costs more than a small build
     *("--log-level-file", "info"),
 )
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The project as dbt has parsed it, for the next builds of this process.
-
-    It does not notice edits: parse again when a file of the project has changed. dbt writes into
-    it while it builds, so two builds must not share one at the same time.
-    """
-
-    parsed: Any
-    nodes: list[Node]
-    files: str  # hash of the files that it was parsed from
-
-
-def prepare_manifest(settings: Settings) -> Manifest:
-    """Parse the project and return what later builds of this process can start from.
-
-    What has not changed since the last parse into this home is not parsed again.
-
-    Raises:
-        BuildError: the project cannot be parsed; says where and why.
-    """
-    path = dbt.Folders(settings).manifest
-    files = project_hash(settings.project)
-    with using(settings), _without_garbage_collection():
-        parsed = dbt.invoke("parse", ["--no-write-json"], settings)
-    # dbt would write it in place, under the eyes of others who parse or read it.
-    written = path.with_name(f"{path.name}.{os.getpid()}")
-    parsed.write(str(written))
-    nodes = from_manifest(written, variables_of(settings.project))
-    written.replace(path)
-    return Manifest(parsed, nodes, files)
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Let a `with` block make millions of objects that stay: looking at them takes a second."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def run_build(

@@ -7,8 +7,9 @@ readers.
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -88,7 +89,16 @@ def read_info(path: Path, *, is_current: bool = False) -> ReleaseInfo | None:
         FileNotFoundError: there is no such file.
         IdentityError: a newer Boathouse has written it.
     """
-    size = path.stat().st_size
+    there = path.stat()
+    info, written_format = _read_info(path, there.st_ino, there.st_size, there.st_ctime_ns)
+    identity.require_known(written_format, f"The release {path}")
+    return replace(info, is_current=is_current) if info else None
+
+
+@lru_cache(maxsize=64)  # each release asks for all that are kept, more than once
+def _read_info(path: Path, inode: int, size: int, changed: int) -> tuple[ReleaseInfo | None, int]:
+    """Return the same, and the format of the file, as long as it is the same file."""
+    del inode, changed
     with duckdb.connect() as con:
         try:
             _attach(con, path)
@@ -99,14 +109,13 @@ def read_info(path: Path, *, is_current: bool = False) -> ReleaseInfo | None:
                 lake_snapshot=facts["lake_snapshot"],
                 build_id=facts["build_id"],
                 size_bytes=size,
-                is_current=is_current,
+                is_current=False,
                 path=path,
                 lake=facts.get("lake"),
             )
         except (duckdb.Error, IndexError, KeyError):
-            return None
-    identity.require_known(facts.get("format", 0), f"The release {path}")
-    return info
+            return None, 0
+    return info, facts.get("format", 0)
 
 
 def read_base(info: ReleaseInfo) -> Base | None:

@@ -1,7 +1,5 @@
 """Builds: what is reported, what is noted in the lake, and what stands in a release's way."""
 
-import json
-import os
 import re
 import signal
 import time
@@ -13,7 +11,7 @@ from support.command import PATIENCE_SECONDS
 from support.homes import include_unit_tests
 
 from boathouse import lake
-from boathouse.build import Blocker, NodeProgress, dbt, find_blockers, prepare_manifest, run_build
+from boathouse.build import Blocker, NodeProgress, find_blockers, prepare_manifest, run_build
 from boathouse.errors import BuildError, UsageError
 from boathouse.settings import Settings
 
@@ -166,16 +164,6 @@ def test_builds_leave_no_tables_behind_in_the_catalogue(house: Settings) -> None
     before = houses.lake_rows(house, tables)
     run_build(house).require_green()
     assert houses.lake_rows(house, tables) == before
-
-
-def test_parsing_leaves_the_manifest_whole_for_who_reads_it(house: Settings) -> None:
-    path = dbt.Folders(house).manifest
-    with path.open(encoding="utf-8") as reading:
-        before = reading.read(10)
-        prepare_manifest(house)
-        json.loads(before + reading.read())
-        assert path.stat().st_ino != os.fstat(reading.fileno()).st_ino
-    assert {each.name for each in path.parent.glob("manifest*")} == {"manifest.json"}
 
 
 def test_warm_build_after_another_ones_build_knows_its_own_project(
