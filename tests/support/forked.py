@@ -21,7 +21,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 # Without DuckDB, which starts a thread.
 IMPORTED = (
@@ -119,9 +119,31 @@ def _become(request: dict[str, object], stdout: int, stderr: int, answer: int) -
 def _import() -> None:
     for name in IMPORTED:
         import_module(name)
+    _compile()
     threads = list(Path("/proc/self/task").iterdir())
     assert len(threads) == 1, "a thread that is not in the fork leaves its locks behind"
     gc.freeze()  # or each fork goes through all of it, and so copies it
+
+
+def _compile() -> None:
+    """Compile what dbt's classes compile of themselves when they are first read or written."""
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.contracts.project import Configuration, PackageConfig, Project, ProjectFlags
+    from dbt_common.dataclass_schema import dbtClassMixin
+
+    for each in (Configuration, PackageConfig, Project, ProjectFlags):
+        each.json_schema()
+    Manifest.from_msgpack(Manifest().to_msgpack())
+    for each in _below(dbtClassMixin):
+        if each.__module__.startswith(("dbt.artifacts", "dbt.contracts.graph")):
+            with suppress(Exception):  # compiled by now, and nothing to read or to write
+                each.from_dict({})
+            with suppress(Exception):
+                each.to_dict(object.__new__(each))
+
+
+def _below(kind: type) -> set[Any]:
+    return {kind}.union(*map(_below, kind.__subclasses__()))
 
 
 def _end(code: object) -> NoReturn:
