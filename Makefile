@@ -53,8 +53,11 @@ chromium:
 				"the tests of pages are skipped."; \
 		fi; }
 
+# One more than there are processors: tests of services wait for them.
+WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
+
 test: lint chromium
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n $(WORKERS)
 
 # The two slow ones, on a processor each.
 lint: $(INSTALLED)
