@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from boathouse import held
 from boathouse.heartbeat import last_beat
 from boathouse.settings import Settings
 
@@ -68,6 +69,11 @@ class Metrics:
             "When `boathouse watch` last gave a sign of life; 0 if it never did.",
             registry=self.registry,
         ).set_function(lambda: last_beat(settings) or 0.0)
+        Gauge(
+            "boathouse_release_held_back",
+            "Whether newer data is held back from every release.",
+            registry=self.registry,
+        ).set_function(lambda: float(held.read(settings) is not None))
 
 
 class Observed:

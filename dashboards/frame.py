@@ -12,7 +12,9 @@ from datetime import datetime
 import polars as pl
 import streamlit as st
 
+from boathouse import held
 from boathouse.errors import BoathouseError
+from boathouse.held import HeldBack
 from boathouse.release.reading import NoReleaseError
 from boathouse.settings import current_settings
 from dashboards.released import Release, Value, Warehouse, warehouse
@@ -53,7 +55,9 @@ def show(page: Page) -> None:
     st.caption(page.about)
     settings = current_settings()
     place = warehouse(settings, str(settings.home_folder))
-    _look_again(place, _mark(place))
+    held_back = held.read(settings)
+    _look_again(place, (_mark(place), held_back))
+    _held_back(held_back)
     try:
         release = place.current()
         _badges(release, page.domain)
@@ -84,8 +88,8 @@ def _mark(place: Warehouse) -> tuple[int, ...] | None:
 
 
 @st.fragment(run_every=LOOK_AGAIN_SECONDS)
-def _look_again(place: Warehouse, shown: tuple[int, ...] | None) -> None:
-    if _mark(place) != shown:
+def _look_again(place: Warehouse, shown: tuple[tuple[int, ...] | None, HeldBack | None]) -> None:
+    if (_mark(place), held.read(place.settings)) != shown:
         st.rerun()
 
 
@@ -100,6 +104,19 @@ def _badges(release: Release, domain: str | None) -> None:
         )
         _fresh(sources)
         _tested(release.query("frame/tests"))
+
+
+def _held_back(by: HeldBack | None) -> None:
+    """Say why readers see older data than there is."""
+    if by is None:
+        return
+    since = datetime.fromisoformat(by.since).replace(tzinfo=None)
+    reasons = "\n".join(f"- {plain(reason)}" for reason in by.reasons)
+    with st.expander(
+        f":orange[Newer data is held back since {plain(moment(since))}]",
+        icon=":material/front_hand:",
+    ):
+        st.markdown(f"It is in no release until this is mended:\n\n{reasons}")
 
 
 def _fresh(sources: pl.DataFrame) -> None:

@@ -1,6 +1,7 @@
 """How the service is: for load balancers, for monitoring, and for who opens its address."""
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -10,12 +11,20 @@ from starlette.responses import Response
 from api.formats import JSON, dump
 from api.parameters import Query as Parameters
 from api.service import Service, described
+from boathouse import held
 
 
 class Health(BaseModel):
     """The process answers."""
 
     status: str = Field(examples=["ok"])
+
+
+class Held(BaseModel):
+    """Data that is there, and in no release: a test failed, or a mart lost too many rows."""
+
+    since: str = Field(examples=["2026-03-10T12:00:00+00:00"])
+    reasons: list[str] = Field(examples=[["fct_sessions: 40 of 100 rows are left"]])
 
 
 class Ready(BaseModel):
@@ -26,6 +35,9 @@ class Ready(BaseModel):
     released_at: str = Field(examples=["2026-03-10T12:00:00Z"])
     problem: str | None = Field(
         None, description="Why a newer release cannot be served, when that is so."
+    )
+    held_back: Held | None = Field(
+        None, description="What holds newer data back from every release, when something does."
     )
 
 
@@ -57,13 +69,15 @@ def router(service: Service) -> APIRouter:
         """Return which release is served; 503 when there is none."""
         del query
         release = service.release_for(request)
-        content = {
+        content: dict[str, Any] = {
             "status": "ready",
             "release_id": release.release_id,
             "released_at": release.moment,
         }
         if service.releases.problem:
             content["problem"] = service.releases.problem
+        if held_back := held.read(service.settings):
+            content["held_back"] = asdict(held_back)
         return Response(dump(content), media_type=JSON)
 
     @routes.get(

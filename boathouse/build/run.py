@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from boathouse import lock
+from boathouse import held, lock
 from boathouse.build import dbt
 from boathouse.build.manifest import Manifest, prepare_manifest
 from boathouse.build.nodes import vouching_for
@@ -78,6 +78,8 @@ def run_build(
                     hint="`dbt ls --select …` shows what a selection matches.",
                 )
             report = _report(ran.results, watch, settings)
+            if not report.is_green:
+                held.note(settings, report.failed or report.results)
         except BaseException:
             dbt.close_connection()
             raise

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from boathouse import identity, lake, lock
+from boathouse import held, identity, lake, lock
 from boathouse.build.blockers import Blocker, find_blockers, keep_latest_results
 from boathouse.checkpoints import reached
 from boathouse.contracts import load_contracts
@@ -74,7 +74,9 @@ def release(
         work = _Release(settings, keep_rollback, allow_shrink, on_progress)
         try:
             with lake.connect(settings) as opened:
-                return work.run(opened)
+                report = work.run(opened)
+            held.clear(settings)
+            return report
         except _CANNOT_WRITE as error:
             raise ReleaseError(
                 f"The release could not be made: {error}",
@@ -100,6 +102,7 @@ class _Release:
         with self._timed("check"):
             blockers = find_blockers(opened)
             if blockers:
+                held.note(self.settings, blockers)
                 raise _refusal(blockers)
             kept = files.list_releases(self.settings)
             note_releases(opened, kept)
@@ -128,6 +131,7 @@ class _Release:
         base = plan.base or next(filter(None, map(read_base, released)), None)
         shrunk = find_shrunk(opened, changed, base, self.settings) if base is not None else []
         if shrunk:
+            held.note(self.settings, shrunk)
             raise ReleaseError(
                 "Marts lost many of their rows, and the release is held back:\n" + _lines(shrunk),
                 hint="Look whether data is missing, and mend it. If it is as it should be: "

@@ -3,9 +3,11 @@
 import houses
 import pytest
 from pydantic import SecretStr
+from support.api import Client, serving
+from support.dashboard import open_page
 from support.servers import webhook
 
-from boathouse import doctor, status
+from boathouse import doctor, held, status
 from boathouse.alerts import Alarm
 from boathouse.build import run_build
 from boathouse.build.report import ALLOW_SHRINK
@@ -55,6 +57,54 @@ def test_mart_that_lost_more_than_half_of_its_rows_holds_the_release_back(
     assert seen(house) == 60 - rows
     assert not status.collect(house).blockers
     assert not release(house).is_new  # what was released once is what the next is held against
+
+
+def test_dashboard_and_api_say_what_is_held_back_until_it_is_released(
+    house: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(house)
+    monkeypatch.setenv("BOATHOUSE_HOME", str(house.home_folder))
+    with serving(house) as api:
+        assert "held_back" not in api.json("/ready")
+        assert not open_page("overview").expander
+        lose(house, 60)
+        require_held_back(house, 0)
+        since = held_in(api, "fct_sessions (models/marts/sessions/")
+        assert "boathouse_release_held_back 1.0" in api.get("/metrics").text
+        page = open_page("overview")
+        assert not page.exception
+        assert "Newer data is held back since" in page.expander[0].label
+        told = page.expander[0].markdown[0].value.replace("\\", "")
+        assert "it has 0 rows, and release 1 has 60" in told
+        with pytest.raises(ReleaseError):
+            release(house)
+        assert held_in(api, "fct_sessions") == since
+        release(house, allow_shrink=True)
+        assert "held_back" not in api.json("/ready")
+        assert "boathouse_release_held_back 0.0" in api.get("/metrics").text
+        assert not open_page("overview").expander
+
+
+def held_in(api: Client, told: str) -> str:
+    """Return since when the API says that data is held back, and check that it says why."""
+    found = api.json("/ready")["held_back"]
+    assert told in found["reasons"][0]
+    return str(found["since"])
+
+
+def test_red_build_is_what_holds_newer_data_back(editable_house: Settings) -> None:
+    release(editable_house)
+    model = editable_house.project / "models/marts/sessions/dim_players.sql"
+    right = model.read_text()
+    model.write_text(f"{right}\n+")
+    assert not run_build(editable_house, select=["dim_players"]).is_green
+    found = held.read(editable_house)
+    assert found is not None and "model dim_players" in found.reasons[0]
+    model.write_text(right)
+    run_build(editable_house, select=["dim_players"]).require_green()
+    assert held.read(editable_house) is not None, "nothing newer is released yet"
+    release(editable_house)
+    assert held.read(editable_house) is None
 
 
 def test_mart_that_lost_half_of_its_rows_is_released(house: Settings) -> None:
