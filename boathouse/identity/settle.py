@@ -8,7 +8,7 @@ from boathouse import lock
 from boathouse.checkpoints import reached
 from boathouse.identity import marks
 from boathouse.identity.check import check
-from boathouse.identity.marks import FORMAT, Facts, HomeMark, Mark
+from boathouse.identity.marks import Facts, HomeMark, Mark
 from boathouse.settings import Settings
 
 
@@ -28,7 +28,7 @@ def settle(
     lake = marks.of_lake(con, settings)
     if facts.mark is not None and lake is not None and home is not None and not is_adopting:
         if facts.newest > home.snapshot and lock.held_here(settings):
-            _write_home(settings, facts.mark, facts)
+            _write_home(settings, facts.mark, facts, home)
     elif lock.held_here(settings):
         _complete(con, settings, facts, home, lake)
     elif not lock.is_held(settings):
@@ -47,14 +47,14 @@ def _complete(
 ) -> None:
     """Write what is missing; the home comes last: what it says, the others say as well."""
     known = facts.mark or lake or home
-    mark = Mark(known.lake if known else new(), FORMAT)
+    mark = Mark(known.lake if known else new(), facts.format)
     if facts.mark is None:
         marks.write_catalog(con, mark)
     reached("identity:catalogue-marked")
     if lake is None:
         marks.write_lake(con, settings, mark)
     reached("identity:lake-marked")
-    _write_home(settings, mark, facts)
+    _write_home(settings, mark, facts, home)
 
 
 def new() -> str:
@@ -67,9 +67,11 @@ def note(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     if lock.held_here(settings):
         home, facts = marks.look(con, settings)
         if home is not None and facts.newest > home.snapshot:
-            _write_home(settings, home, facts)
+            _write_home(settings, home, facts, home)
 
 
-def _write_home(settings: Settings, mark: Mark, facts: Facts) -> None:
-    told = HomeMark(mark.lake, FORMAT, facts.newest, facts.newest_time)
+def _write_home(settings: Settings, mark: Mark, facts: Facts, before: HomeMark | None) -> None:
+    # While a lake is upgraded, its home is ahead of the catalogue: see `boathouse.upgrade`.
+    written = max(facts.format, before.format if before else 0)
+    told = HomeMark(mark.lake, written, facts.newest, facts.newest_time)
     marks.write_home(settings, told)

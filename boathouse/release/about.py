@@ -6,10 +6,11 @@ there, which is what the next release starts from; `sources` says how fresh each
 readers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -105,8 +106,17 @@ def read_info(path: Path, *, is_current: bool = False) -> ReleaseInfo | None:
             )
         except (duckdb.Error, IndexError, KeyError):
             return None
-    identity.require_known(facts.get("format", 0), f"The release {path}")
+    require_known(facts, path)
     return info
+
+
+def require_known(facts: Mapping[str, Any], path: Path) -> None:
+    """Do nothing when this version knows the format of a release, given its `meta.release`.
+
+    Raises:
+        IdentityError: a newer Boathouse has written it.
+    """
+    identity.require_known(facts.get("format", identity.UNCOUNTED), f"The release {path}")
 
 
 def read_base(info: ReleaseInfo) -> Base | None:
@@ -147,8 +157,16 @@ def _base(con: duckdb.DuckDBPyConnection, info: ReleaseInfo) -> Base:
         macros={w.name: w.definition for w in written if w.definition is not None},
         comments=_comments(con),
         lookups=lookups.definitions(lookups.beside(info.path), (info.lake, info.release_id)),
-        api=dict(con.execute("select mart, api from released.meta.api").fetchall()),
+        api=_offered(con),
     )
+
+
+def _offered(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return what the API offers of each mart; the first releases did not say."""
+    try:
+        return dict(con.execute("select mart, api from released.meta.api").fetchall())
+    except duckdb.CatalogException:
+        return {}
 
 
 def _comments(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
