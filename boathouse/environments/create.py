@@ -67,14 +67,13 @@ def create(settings: Settings, name: str, *, from_snapshot: int | None = None) -
         UsageError: the name is taken or none, the snapshot is not there (any more), or catalogue
             or files are not on this machine.
         LakeError: there is no lake, or a file of it is missing or damaged.
+        IdentityError: home, lake and catalogue do not belong together, or are of a newer format.
     """
     place.check_name(name)
     place.require_main(settings)
     _require_local(settings)
-    if not lake.exists(settings):
-        raise LakeError(
-            f"There is no lake in {settings.home_folder} yet.", hint="Run `boathouse run` first."
-        )
+    with lake.connect(settings, read_only=True):
+        pass  # it is there, and of one piece, and this version knows its format
     home = place.folder(settings) / name
     with place.guard(settings):
         place.sweep(settings)
