@@ -254,11 +254,15 @@ def write_catalog(con: duckdb.DuckDBPyConnection, mark: Mark, since: int = 0) ->
         raise
 
 
-def raise_format(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Let files and home say that they are in this version's format, ahead of the catalogue."""
+def raise_format(con: duckdb.DuckDBPyConnection, settings: Settings) -> Mark:
+    """Let files and home say that they are in this version's format, and return their mark.
+
+    The catalogue, which carries an identity already, is left to `write_catalog`.
+    """
     _, facts = look(con, settings)
-    assert facts.mark is not None  # given by `settle`
-    write_lake(con, settings, Mark(facts.mark.lake, FORMAT))
+    assert facts.mark is not None
+    mark = Mark(facts.mark.lake, FORMAT)
+    write_lake(con, settings, mark)
     forget(settings)
-    newest = HomeMark(facts.mark.lake, FORMAT, facts.newest, facts.newest_time)
-    write_home(settings, newest)
+    write_home(settings, HomeMark(mark.lake, FORMAT, facts.newest, facts.newest_time))
+    return mark

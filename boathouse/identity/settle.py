@@ -28,7 +28,7 @@ def settle(
     lake = marks.of_lake(con, settings)
     if facts.mark is not None and lake is not None and home is not None and not is_adopting:
         if facts.newest > home.snapshot and lock.held_here(settings):
-            _write_home(settings, facts.mark, facts, home)
+            _write_home(settings, facts.mark, facts)
     elif lock.held_here(settings):
         _complete(con, settings, facts, home, lake)
     elif not lock.is_held(settings):
@@ -54,7 +54,7 @@ def _complete(
     if lake is None:
         marks.write_lake(con, settings, mark)
     reached("identity:lake-marked")
-    _write_home(settings, mark, facts, home)
+    _write_home(settings, mark, facts)
 
 
 def new() -> str:
@@ -67,11 +67,9 @@ def note(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     if lock.held_here(settings):
         home, facts = marks.look(con, settings)
         if home is not None and facts.newest > home.snapshot:
-            _write_home(settings, home, facts, home)
+            _write_home(settings, home, facts)
 
 
-def _write_home(settings: Settings, mark: Mark, facts: Facts, before: HomeMark | None) -> None:
-    # While a lake is upgraded, its home is ahead of the catalogue: see `boathouse.upgrade`.
-    written = max(facts.format, before.format if before else 0)
-    told = HomeMark(mark.lake, written, facts.newest, facts.newest_time)
+def _write_home(settings: Settings, mark: Mark, facts: Facts) -> None:
+    told = HomeMark(mark.lake, facts.format, facts.newest, facts.newest_time)
     marks.write_home(settings, told)

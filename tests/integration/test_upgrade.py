@@ -206,6 +206,8 @@ def test_upgrade_killed_at_every_step_in_turn_is_finished_by_the_next(
         kill = {"BOATHOUSE_KILL_AT": f"upgrade:{step}"}
         golden.boathouse("release", code=-signal.SIGKILL, **kill)
         assert catalog_format(golden.settings) == 0
+    home = identity.of_home(golden.settings)
+    assert home is not None and home.format == identity.FORMAT  # so that older code stops
     golden.boathouse("release", code=1)  # nothing was built by this version's models
     assert catalog_format(golden.settings) == identity.FORMAT
     assert meta(golden) == meta(undisturbed)
