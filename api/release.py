@@ -123,7 +123,8 @@ class Served(OpenRelease):
             _ = self.marts, self.tests, self._sources
         except (duckdb.CatalogException, duckdb.BinderException) as error:
             raise ReleaseError(
-                f"Release {self.release_id} was made by another version of Boathouse: {error}",
+                f"Release {self.release_id} was made by another version of Boathouse: "
+                + str(error).partition("\n")[0],
                 hint="Make a new one with `make warehouse`.",
             ) from error
         with suppress(sqlite3.Error, ReleaseError):

@@ -102,7 +102,10 @@ META_TABLES: dict[str, dict[str, str]] = {
     "project": {"files": "varchar"},
     # Each node's latest result when the last release was made, so that later builds alone tell
     # what has changed since: see boathouse/build/blockers.py.
-    "node_results": _BUILD_RESULTS,
+    "latest_results": _BUILD_RESULTS,
+    # What `latest_results` was called. All code from before formats were counted asks for this
+    # table before it writes, and no type of a number can be made of this one: it is told to stop.
+    "node_results": {"build_id": 'struct("written by a newer boathouse: use that one" boolean)'},
     # How far each incremental model has followed what was loaded: see boathouse/build/following.py.
     "model_state": {
         "model": "varchar",  # its relation, as dbt writes the name

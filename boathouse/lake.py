@@ -375,7 +375,8 @@ def attach(
     """Attach the lake to a connection that somebody else opened; to write, make its folders.
 
     A catalogue is only made where nothing speaks for a lake that was there before; one that
-    another process is just making is tried again.
+    another process is just making is tried again. To be written in, a lake of an older format is
+    upgraded.
 
     Args:
         con: The connection.
@@ -387,8 +388,30 @@ def attach(
 
     Raises:
         LakeError: the catalogue cannot be opened, or its files are in another place.
-        IdentityError: home, lake and catalogue do not belong together.
+        IdentityError: home, lake and catalogue do not belong together, or are of a newer format.
+        LockTimeoutError: an upgrade is due, and another writer was not done in time.
     """
+    facts = _open(con, settings, read_only, version, as_of, is_adopting)
+    opened = Lake(con)
+    if not read_only and facts.format < identity.FORMAT:
+        from boathouse.upgrade import upgrade  # which works with this module
+
+        try:
+            upgrade(opened, settings)
+        except duckdb.Error as error:
+            raise (surroundings.of_lake(error, settings) or error) from error
+    return opened
+
+
+def _open(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    read_only: bool,
+    version: int | None,
+    as_of: datetime | None,
+    is_adopting: bool,
+) -> identity.Facts:
+    """Attach the lake as it is, and return what its catalogue says of itself."""
     if not has_catalog(settings):
         identity.require_unused(settings)
     _prepare(con, settings, read_only=read_only)
@@ -400,8 +423,7 @@ def attach(
                 settings, read_only=read_only, may_create=may_create, version=version, as_of=as_of
             )
             con.execute(statement)
-            _identify(con, settings, read_only=read_only, is_adopting=is_adopting)
-            return Lake(con)
+            return _identify(con, settings, read_only=read_only, is_adopting=is_adopting)
         except duckdb.Error as error:
             if _NO_LAKE in str(error):
                 identity.require_unused(settings, con)
@@ -422,8 +444,11 @@ def attach(
 
 def _identify(
     con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool, is_adopting: bool
-) -> None:
-    """See to it that the attached catalogue, its files and the home belong together."""
+) -> identity.Facts:
+    """See to it that the attached catalogue, its files and the home belong together.
+
+    Returns what the catalogue has said of itself before.
+    """
     home, facts = identity.look(con, settings)
     lake_place.check(con, settings, facts.data_path, read_only=read_only)
     how = {"is_writing": not read_only, "is_adopting": is_adopting}
@@ -436,6 +461,7 @@ def _identify(
     if not read_only:
         lake_place.settle(con, settings, facts.data_path)
         identity.settle(con, settings, facts, home, is_adopting=is_adopting)
+    return facts
 
 
 @contextlib.contextmanager

@@ -1,15 +1,17 @@
 """Ad-hoc SQL on the released warehouse, or on the lake now or as it was. Read-only."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import duckdb
 
 from boathouse import lake
 from boathouse.errors import BoathouseError, UsageError
+from boathouse.release.about import require_known
 from boathouse.release.files import current_id, path_of
 from boathouse.settings import Settings
+from boathouse.sql import first_row
 
 
 class QueryError(BoathouseError):
@@ -73,6 +75,8 @@ def _released(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from error
     try:
         con.execute("set timezone = 'UTC'")
+        with suppress(duckdb.Error, IndexError):  # no release, but the person has asked for it
+            require_known(first_row(con, "from meta.release"), path)
         yield con
     finally:
         con.close()

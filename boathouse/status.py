@@ -93,7 +93,10 @@ def collect(settings: Settings) -> Status:
                 if has_meta(opened):
                     facts = {row[0]: row[1:] for row in opened.rows(_SOURCES)}
                     last_build = find_last_build(opened, settings)
-                    blockers = [str(blocker) for blocker in held_back(opened, settings)]
+                    if due := identity.upgrade_due(opened.con, settings):
+                        blockers = [due]
+                    else:
+                        blockers = [str(blocker) for blocker in held_back(opened, settings)]
     except IdentityError as error:
         blockers = [str(error)]
     nothing = (None, None, None, 0, 0, 0)

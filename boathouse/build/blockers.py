@@ -3,7 +3,7 @@
 The one place that decides it: for `boathouse run`, `build` and `watch`, for Dagster, and for dbt
 typed by hand. Judged from `meta` alone, without dbt: the nodes of the project with a fingerprint
 of their rules, their latest results, the builds that never finished, and the loads that came
-since. Results up to the last release are kept as one row per node in `meta.node_results`, so that
+since. Results up to the last release are kept as one row per node in `meta.latest_results`, so that
 the cost is that of the builds since.
 """
 
@@ -54,10 +54,10 @@ class Latest:
 # Of the nodes as they are: a build into a place of somebody's own says nothing about them.
 LATEST_RESULTS = """
     with results as (
-        from lake.meta.node_results
+        from lake.meta.latest_results
         union all
         from lake.meta.build_results
-        where build_id > (select coalesce(max(build_id), 0) from lake.meta.node_results)
+        where build_id > (select coalesce(max(build_id), 0) from lake.meta.latest_results)
     )
     select unnest(max_by(results, results.build_id))
     from results
@@ -73,11 +73,11 @@ def latest_results(lake: Lake) -> dict[str, Latest]:
 
 
 def keep_latest_results(con: duckdb.DuckDBPyConnection) -> None:
-    """Bring `meta.node_results` up to date, in the transaction that is open."""
-    con.execute(f"create or replace temp table latest_results as {LATEST_RESULTS}")
-    con.execute("delete from lake.meta.node_results")
-    con.execute("insert into lake.meta.node_results by name from latest_results")
-    con.execute("drop table latest_results")
+    """Bring `meta.latest_results` up to date, in the transaction that is open."""
+    con.execute(f"create or replace temp table found_results as {LATEST_RESULTS}")
+    con.execute("delete from lake.meta.latest_results")
+    con.execute("insert into lake.meta.latest_results by name from found_results")
+    con.execute("drop table found_results")
 
 
 class Outlook:

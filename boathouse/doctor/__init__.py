@@ -41,6 +41,7 @@ def _in_lake(settings: Settings) -> Iterator[Finding]:
             yield from found("catalogue", lambda: lake_checks.check_catalog(opened))
             yield from found("catalogue", lambda: lake_checks.check_identity(opened, settings))
             yield from found("files", lambda: lake_checks.check_files(opened, settings))
+            yield from found("catalogue", lambda: lake_checks.check_format(opened, settings))
             yield from found("build", lambda: lake_checks.check_build(opened, settings))
             yield from found("release", lambda: lake_checks.check_held_back(opened, settings))
             yield from found(

@@ -19,6 +19,7 @@ _LONG_HOURS = 6
 # What a writer has just written is in no catalogue before it commits.
 _YOUNG_SECONDS = 3600
 _SHOWN = 3
+_UPGRADING = "See “Upgrading” in docs/operations.md; `boathouse backup` before it is a way back."
 _RESTORE = "Put the last backup back: `boathouse restore <backup> --overwrite`."
 
 
@@ -109,6 +110,12 @@ def check_catalog(opened: Lake) -> Iterator[Finding]:
     )
 
 
+def check_format(opened: Lake, settings: Settings) -> Iterator[Finding]:
+    """Look whether the lake is in a format that an older version has written."""
+    if due := identity.upgrade_due(opened.con, settings):
+        yield Finding("catalogue", "warning", f"{due}.", _UPGRADING)
+
+
 def check_build(opened: Lake, settings: Settings) -> Iterator[Finding]:
     """Look whether somebody still works at the last build, if it is not done."""
     last = find_last_build(opened, settings) if has_meta(opened) else None
@@ -125,8 +132,9 @@ def check_build(opened: Lake, settings: Settings) -> Iterator[Finding]:
 def check_held_back(opened: Lake, settings: Settings) -> Iterator[Finding]:
     """Look whether the lake as it is would be released."""
     last = find_last_build(opened, settings) if has_meta(opened) else None
-    if last is None or last.is_interrupted or last.status == "running":
-        return  # it is too early to say
+    is_early = last is None or last.is_interrupted or last.status == "running"
+    if is_early or identity.upgrade_due(opened.con, settings):
+        return
     for blocker in held_back(opened, settings)[:_SHOWN]:
         yield Finding(
             "release",

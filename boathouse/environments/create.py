@@ -67,14 +67,13 @@ def create(settings: Settings, name: str, *, from_snapshot: int | None = None) -
         UsageError: the name is taken or none, the snapshot is not there (any more), or catalogue
             or files are not on this machine.
         LakeError: there is no lake, or a file of it is missing or damaged.
+        IdentityError: home, lake and catalogue do not belong together, or are of a newer format.
     """
     place.check_name(name)
     place.require_main(settings)
     _require_local(settings)
-    if not lake.exists(settings):
-        raise LakeError(
-            f"There is no lake in {settings.home_folder} yet.", hint="Run `boathouse run` first."
-        )
+    with lake.connect(settings, read_only=True):
+        pass  # it is there, and of one piece, and this version knows its format
     home = place.folder(settings) / name
     with place.guard(settings):
         place.sweep(settings)
@@ -129,6 +128,7 @@ class _Creation:
         mark = identity.Mark(identity.new(), identity.FORMAT)
         with closing(sqlite3.connect(self._catalog)) as con, con:
             snapshot, is_newest = rewind.choose(con, from_snapshot)
+            written = rewind.format_of(con, snapshot)
             rewind.keep_only(con, snapshot)
             rewind.move(con, self._lake)
             rewind.give_identity(con, mark)
@@ -138,7 +138,7 @@ class _Creation:
         identity.write_folder(self._lake, mark)
         reached("env:files-linked")
         rewritten = 0 if is_newest else self._write_mixed_anew(snapshot)
-        self._finish(snapshot)
+        self._finish(snapshot, identity.Mark(mark.lake, written))
         state = self._keep_state()
         told = {
             "name": self._made.home_folder.name,
@@ -204,8 +204,11 @@ class _Creation:
             path.unlink()
         return len(mixed)
 
-    def _finish(self, snapshot: int) -> None:
-        """Make sure that the lake opens and is whole, and tell it where it is going to be."""
+    def _finish(self, snapshot: int, mark: identity.Mark) -> None:
+        """Make sure that the lake opens and is whole, and tell it what and where it is to be.
+
+        Whoever first writes in it upgrades it; until here nobody was to.
+        """
         with closing(sqlite3.connect(self._catalog)) as con, con:
             rewind.count_anew(con)
         with lake.connect(self._part, read_only=True) as opened:
@@ -221,6 +224,7 @@ class _Creation:
         with closing(sqlite3.connect(self._catalog)) as con:
             with con:
                 rewind.move(con, Path(self._made.data_path))
+                rewind.give_identity(con, mark)
             con.execute("vacuum")
 
     def _keep_state(self) -> Path | None:

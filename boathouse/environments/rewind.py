@@ -16,7 +16,14 @@ from pathlib import Path
 import duckdb
 
 from boathouse.errors import LakeError, UsageError
-from boathouse.identity.marks import FORMAT_KEY, LAKE_KEY, Mark
+from boathouse.identity.marks import (
+    FORMAT_KEY,
+    LAKE_KEY,
+    OUR_KEYS,
+    SINCE_KEY,
+    UNCOUNTED,
+    Mark,
+)
 from boathouse.sql import identifier, path_literal
 
 _SNAPSHOT = "_ducklake_internal_snapshot_id"
@@ -266,9 +273,16 @@ def count_anew(con: sqlite3.Connection) -> None:
         )
 
 
+def format_of(con: sqlite3.Connection, snapshot: int) -> int:
+    """Return the format that the lake was in, or one from before, as of a snapshot."""
+    told = dict(con.execute("select key, value from ducklake_metadata where scope is null"))
+    is_since = snapshot >= int(told.get(SINCE_KEY, 0))
+    return int(told.get(FORMAT_KEY, UNCOUNTED)) if is_since else UNCOUNTED
+
+
 def give_identity(con: sqlite3.Connection, mark: Mark) -> None:
     """Tell the catalogue that it is of a lake of its own, whichever it was copied from."""
-    con.execute("delete from ducklake_metadata where key in (?, ?)", [LAKE_KEY, FORMAT_KEY])
+    con.executemany("delete from ducklake_metadata where key = ?", [(key,) for key in OUR_KEYS])
     con.executemany(
         "insert into ducklake_metadata (key, value) values (?, ?)",
         [(LAKE_KEY, mark.lake), (FORMAT_KEY, str(mark.format))],

@@ -114,6 +114,13 @@ def problem(con: duckdb.DuckDBPyConnection, settings: Settings) -> IdentityError
     return None
 
 
+def upgrade_due(con: duckdb.DuckDBPyConnection, settings: Settings) -> str:
+    """Return what to say of an attached lake in an older format; empty when it is in this one."""
+    if marks.look(con, settings)[1].format == marks.FORMAT:
+        return ""
+    return f"{settings.home_folder} was written by an older Boathouse: `boathouse run` upgrades it"
+
+
 def require_one_lake(con: duckdb.DuckDBPyConnection, settings: Settings) -> str:
     """Return the identity of the lake when catalogue and files carry the same, looked at anew.
 

@@ -14,11 +14,15 @@ from boathouse.errors import IdentityError
 from boathouse.settings import Settings
 from boathouse.sql import literal
 
-FORMAT = 1  # of all that Boathouse writes; what carries nothing is from before it was counted
+FORMAT = 2  # of all that Boathouse writes; what carries nothing is from before it was counted
 FILE = "boathouse.json"
 META = "__ducklake_metadata_lake"
 LAKE_KEY = "boathouse_lake"
 FORMAT_KEY = "boathouse_format"
+SINCE_KEY = "boathouse_format_since"  # the snapshot from which on tables are in that format
+UPGRADING_KEY = "boathouse_upgrading"  # where the catalogue is kept as it was before
+OUR_KEYS = (LAKE_KEY, FORMAT_KEY, SINCE_KEY, UPGRADING_KEY)
+UNCOUNTED = 0
 _SHOWN = 8  # characters of an identity
 
 
@@ -60,6 +64,13 @@ class Facts:
     def is_void(self) -> bool:
         """Return whether nothing was ever written through this catalogue."""
         return self.newest == 0
+
+    @property
+    def format(self) -> int:
+        """Return the format that the lake's own tables are in, or are going to be made in."""
+        if self.mark is not None:
+            return self.mark.format
+        return FORMAT if self.is_void else UNCOUNTED
 
 
 def of_home(settings: Settings) -> HomeMark | None:
@@ -224,7 +235,34 @@ def _write(path: Path, told: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def write_catalog(con: duckdb.DuckDBPyConnection, mark: Mark) -> None:
-    """Note in the attached catalogue which lake it is of."""
-    values = f"('{LAKE_KEY}', {literal(mark.lake)}), ('{FORMAT_KEY}', '{mark.format}')"
-    con.execute(f"insert into {META}.ducklake_metadata (key, value) values {values}")
+def write_catalog(con: duckdb.DuckDBPyConnection, mark: Mark, since: int = 0) -> None:
+    """Note in the attached catalogue which lake it is of, and its format; at once or not at all.
+
+    `since` is the snapshot from which on its tables are in that format.
+    """
+    told = {LAKE_KEY: mark.lake, FORMAT_KEY: str(mark.format), SINCE_KEY: str(since)}
+    values = ", ".join(f"({literal(key)}, {literal(value)})" for key, value in told.items())
+    table = f"{META}.ducklake_metadata"
+    con.execute("begin transaction")
+    try:
+        con.execute(f"delete from {table} where key in ({', '.join(map(literal, OUR_KEYS))})")
+        con.execute(f"insert into {table} (key, value) values {values}")
+        con.execute("commit")
+    except BaseException:
+        with suppress(duckdb.Error):
+            con.execute("rollback")
+        raise
+
+
+def raise_format(con: duckdb.DuckDBPyConnection, settings: Settings) -> Mark:
+    """Let files and home say that they are in this version's format, and return their mark.
+
+    The catalogue, which carries an identity already, is left to `write_catalog`.
+    """
+    _, facts = look(con, settings)
+    assert facts.mark is not None
+    mark = Mark(facts.mark.lake, FORMAT)
+    write_lake(con, settings, mark)
+    forget(settings)
+    write_home(settings, HomeMark(mark.lake, FORMAT, facts.newest, facts.newest_time))
+    return mark

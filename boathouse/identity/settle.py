@@ -8,7 +8,7 @@ from boathouse import lock
 from boathouse.checkpoints import reached
 from boathouse.identity import marks
 from boathouse.identity.check import check
-from boathouse.identity.marks import FORMAT, Facts, HomeMark, Mark
+from boathouse.identity.marks import Facts, HomeMark, Mark
 from boathouse.settings import Settings
 
 
@@ -47,7 +47,7 @@ def _complete(
 ) -> None:
     """Write what is missing; the home comes last: what it says, the others say as well."""
     known = facts.mark or lake or home
-    mark = Mark(known.lake if known else new(), FORMAT)
+    mark = Mark(known.lake if known else new(), facts.format)
     if facts.mark is None:
         marks.write_catalog(con, mark)
     reached("identity:catalogue-marked")
@@ -71,5 +71,5 @@ def note(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
 
 
 def _write_home(settings: Settings, mark: Mark, facts: Facts) -> None:
-    told = HomeMark(mark.lake, FORMAT, facts.newest, facts.newest_time)
+    told = HomeMark(mark.lake, facts.format, facts.newest, facts.newest_time)
     marks.write_home(settings, told)

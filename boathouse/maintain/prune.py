@@ -76,9 +76,9 @@ def _changes(lake: Lake, model: str, before: int) -> Prunable:
 
 
 def _build_results(lake: Lake, settings: Settings) -> Prunable:
-    # Latest results up to the last release are in node_results; a release shows BUILDS_SHOWN.
+    # Latest results up to the last release are in latest_results; a release shows BUILDS_SHOWN.
     condition = f"""
-        build_id <= (select coalesce(max(build_id), 0) from lake.meta.node_results)
+        build_id <= (select coalesce(max(build_id), 0) from lake.meta.latest_results)
         and build_id <= (select coalesce(max(build_id), 0) - {BUILDS_SHOWN} from lake.meta.builds)
         and build_id in (
             select build_id

@@ -6,11 +6,12 @@ there, which is what the next release starts from; `sources` says how fresh each
 readers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -90,14 +91,13 @@ def read_info(path: Path, *, is_current: bool = False) -> ReleaseInfo | None:
         IdentityError: a newer Boathouse has written it.
     """
     there = path.stat()
-    info, written_format = _read_info(path, there.st_ino, there.st_size, there.st_ctime_ns)
-    identity.require_known(written_format, f"The release {path}")
+    info = _read_info(path, there.st_ino, there.st_size, there.st_ctime_ns)
     return replace(info, is_current=is_current) if info else None
 
 
 @lru_cache(maxsize=64)  # each release asks for all that are kept, more than once
-def _read_info(path: Path, inode: int, size: int, changed: int) -> tuple[ReleaseInfo | None, int]:
-    """Return the same, and the format of the file, as long as it is the same file."""
+def _read_info(path: Path, inode: int, size: int, changed: int) -> ReleaseInfo | None:
+    """Return the same for as long as it is the same file."""
     del inode, changed
     with duckdb.connect() as con:
         try:
@@ -114,8 +114,18 @@ def _read_info(path: Path, inode: int, size: int, changed: int) -> tuple[Release
                 lake=facts.get("lake"),
             )
         except (duckdb.Error, IndexError, KeyError):
-            return None, 0
-    return info, facts.get("format", 0)
+            return None
+    require_known(facts, path)
+    return info
+
+
+def require_known(facts: Mapping[str, Any], path: Path) -> None:
+    """Do nothing when this version knows the format of a release, given its `meta.release`.
+
+    Raises:
+        IdentityError: a newer Boathouse has written it.
+    """
+    identity.require_known(facts.get("format", identity.UNCOUNTED), f"The release {path}")
 
 
 def read_base(info: ReleaseInfo) -> Base | None:
@@ -156,8 +166,16 @@ def _base(con: duckdb.DuckDBPyConnection, info: ReleaseInfo) -> Base:
         macros={w.name: w.definition for w in written if w.definition is not None},
         comments=_comments(con),
         lookups=lookups.definitions(lookups.beside(info.path), (info.lake, info.release_id)),
-        api=dict(con.execute("select mart, api from released.meta.api").fetchall()),
+        api=_offered(con),
     )
+
+
+def _offered(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return what the API offers of each mart; the first releases did not say."""
+    try:
+        return dict(con.execute("select mart, api from released.meta.api").fetchall())
+    except duckdb.CatalogException:
+        return {}
 
 
 def _comments(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:

@@ -16,6 +16,7 @@ import duckdb
 
 from boathouse.errors import BoathouseError, ReleaseError
 from boathouse.release import files
+from boathouse.release.about import require_known
 from boathouse.release.files import current_release, kept_ids, kept_path
 from boathouse.settings import Settings
 from boathouse.sql import first_row
@@ -138,6 +139,7 @@ class Warehouse(Generic[R]):
         )
         _close_ways_out(con)
         facts = first_row(con, "from meta.release")
+        require_known(facts, path)
         lake = facts.get("lake")
         files.require_own(self.settings, lake, path)
         found = con.execute(

@@ -25,6 +25,7 @@ from boathouse.errors import IdentityError, LakeError, ReleaseError
 from boathouse.ingest.loader import load
 from boathouse.maintain import maintain
 from boathouse.maintain.removal import remove_files
+from boathouse.query import open_for_queries
 from boathouse.release import list_releases, lookups, release, rollback
 from boathouse.release.reading import OpenRelease, Warehouse
 from boathouse.settings import Settings
@@ -344,6 +345,28 @@ def test_what_a_newer_version_has_written_is_refused_by_name(
         release(home)
     assert told in raised.value.message
     assert any(told in each.what for each in doctor.diagnose(home).findings)
+
+
+def test_release_of_a_newer_version_is_shown_to_nobody(home: Settings) -> None:
+    mark_release(home)
+    warehouse = Warehouse(home, OpenRelease, "test")
+    for show in (
+        warehouse.current,  # the API and the dashboard
+        lambda: warehouse.kept(1),
+        lambda: rollback(home, 1),
+        lambda: status.collect(home),
+        lambda: open_for_queries(home).__enter__(),
+    ):
+        with pytest.raises(IdentityError, match="written by a newer Boathouse") as raised:
+            show()
+        assert "Use that version" in raised.value.hint
+
+
+def test_environment_of_a_newer_home_is_not_made(home: Settings) -> None:
+    mark_catalog(home)
+    with pytest.raises(IdentityError, match="written by a newer Boathouse"):
+        create(home, "dev")
+    assert not (home.home_folder / "environments").exists()
 
 
 def test_torn_note_of_the_home_is_written_anew(home: Settings) -> None:

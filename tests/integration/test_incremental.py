@@ -422,6 +422,23 @@ def test_parent_that_is_added_is_followed_from_then_on(shop: Settings) -> None:
     assert is_right(shop)
 
 
+def test_column_that_is_tracked_from_now_on_is_noted_and_nothing_is_missed(shop: Settings) -> None:
+    shops.edit(
+        shop,
+        "fct_orders.sql",
+        "unique_key='order_id')",
+        "unique_key='order_id', meta={'tracks': ['status', 'order_id']})",
+    )
+    deliver_more(shop)
+    pipeline.run(shop)
+    assert is_right(shop)
+    notes = 'select count(status) > 0 from lake.changes."marts.fct_orders"'
+    assert houses.lake_rows(shop, notes) == [(True,)]
+    shops.deliver(shop, "shop_orders", "3", [shops.order(8, 3, day=13, hour=10)])
+    pipeline.run(shop)
+    assert is_right(shop)
+
+
 @pytest.mark.parametrize(
     ("file", "before", "after"),
     [

@@ -90,6 +90,34 @@ def test_homes_of_all_machines_carry_the_identity_of_the_shared_lake(
     assert None not in marks
 
 
+def test_shared_lake_of_an_older_format_is_upgraded_once_and_kept_as_it_was(
+    machines: tuple[House, House],
+) -> None:
+    one, two = machines
+    settings = settings_of(one)
+
+    def as_it_was(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute("drop table lake.meta.node_results")
+        con.execute("alter table lake.meta.latest_results rename to node_results")
+
+    metadata = "__ducklake_metadata_lake.ducklake_metadata"
+    with lake.connect(settings) as opened:
+        opened.write(as_it_was, "a test")
+        opened.con.execute(f"update {metadata} set value = '1' where key = 'boathouse_format'")
+        snapshot = opened.current_snapshot()
+    said = one.boathouse("release").stderr
+    assert "from format 1 to " in said
+    schema = said.rpartition(" schema ")[2].partition(" of its database")[0]
+    with lake.connect(settings, read_only=True) as opened:
+        told = opened.value(
+            "from postgres_query('__ducklake_metadata_lake', "
+            f"'select max(snapshot_id) from \"{schema}\".ducklake_snapshot')"
+        )
+        assert told == snapshot
+        assert opened.value("select count(*) from lake.meta.latest_results") > 0
+    assert "Upgraded" not in two.boathouse("release").stderr
+
+
 def test_another_database_is_not_taken_for_a_new_lake(
     machines: tuple[House, House], catalog: str
 ) -> None:

@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _LAYERS = ("models/staging", "models/intermediate", "models/marts", "seeds", "tests/data")
 
 
-def copy_project(target: Path, domains: Sequence[str]) -> Path:
+def copy_project(target: Path, domains: Sequence[str], repository: Path = REPOSITORY) -> Path:
     """Copy the part of the dbt project that these domains need, and return its folder.
 
     A build then costs what the domains cost, and does not depend on the other ones. dbt's unit
@@ -18,29 +18,29 @@ def copy_project(target: Path, domains: Sequence[str]) -> Path:
     `tests/e2e/test_main_job.py`).
     """
     target.mkdir(parents=True)
-    include_unit_tests(target)
+    include_unit_tests(target, repository)
     with (target / "dbt_project.yml").open("a") as project:
         project.write("\nunit_tests: {boathouse: {+enabled: false}}\n")
-    shutil.copy(REPOSITORY / "profiles.yml", target)
+    shutil.copy(repository / "profiles.yml", target)
     for folder in ("macros", "tests/data/generic"):
-        shutil.copytree(REPOSITORY / folder, target / folder)
-    for file in (REPOSITORY / "models").glob("*/_*.yml"):
-        copy = target / file.relative_to(REPOSITORY)
+        shutil.copytree(repository / folder, target / folder)
+    for file in (repository / "models").glob("*/_*.yml"):
+        copy = target / file.relative_to(repository)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, copy)
     for domain in domains:
         for layer in _LAYERS:
-            if (REPOSITORY / layer / domain).is_dir():
-                shutil.copytree(REPOSITORY / layer / domain, target / layer / domain)
-        for file in (REPOSITORY / "snapshots").rglob(f"snap_{domain}*"):
+            if (repository / layer / domain).is_dir():
+                shutil.copytree(repository / layer / domain, target / layer / domain)
+        for file in (repository / "snapshots").rglob(f"snap_{domain}*"):
             (target / "snapshots").mkdir(exist_ok=True)
             shutil.copy(file, target / "snapshots" / file.name)
     return target
 
 
-def include_unit_tests(project: Path) -> None:
+def include_unit_tests(project: Path, repository: Path = REPOSITORY) -> None:
     """Let dbt run its unit tests in a copy of the project."""
-    shutil.copy(REPOSITORY / "dbt_project.yml", project)
+    shutil.copy(repository / "dbt_project.yml", project)
 
 
 def by_hand(home: Path) -> dict[str, str]:

@@ -22,15 +22,17 @@ def beside(release: Path) -> Path:
 
 
 def definitions(path: Path, owner: Owner | None = None) -> dict[str, str]:
-    """Return table and definition of the look-ups in a file.
+    """Return table and definition of the look-ups in a file, to which others may be added.
 
-    Empty when there is no such file, or it is of another lake or release than `owner`.
+    Empty when there is no such file, it is of another lake or release than `owner`, or another
+    version has written it.
     """
     if not path.exists():
         return {}
     try:
         with closing(_opened(path)) as con:
-            if not _is_of(con, owner):
+            told = con.execute("select lake, release_id, format from owner").fetchall()
+            if owner is not None and told != [(*owner, FORMAT)]:
                 return {}
             return dict(con.execute("select name, definition from lookups").fetchall())
     except sqlite3.Error:
