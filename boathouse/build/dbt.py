@@ -5,12 +5,13 @@ not build should not pay.
 """
 
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boathouse import lake
+from boathouse import lake, lock
 from boathouse.errors import BoathouseError, BuildError, chain
 from boathouse.settings import Settings
 
@@ -99,6 +100,7 @@ class _KeptOpen:
     settings: Settings
     manifest: Any
     build_id: int
+    token: int | None  # of the lock it was opened under: no other one lets it write
     builds: int  # that it has seen
 
 
@@ -109,7 +111,7 @@ def keep_connection(settings: Settings, manifest: Any, build_id: int) -> None:
     """Leave dbt's connection open for the next build with these settings and this manifest."""
     global _kept
     builds = _kept.builds + 1 if _kept else 1
-    _kept = _KeptOpen(settings, manifest, build_id, builds)
+    _kept = _KeptOpen(settings, manifest, build_id, lock.token(settings), builds)
 
 
 def close_stale_connection(settings: Settings, manifest: Any) -> None:
@@ -123,6 +125,7 @@ def close_stale_connection(settings: Settings, manifest: Any) -> None:
         and manifest is not None
         and _kept.manifest is manifest
         and _kept.settings == settings
+        and _kept.token == lock.token(settings)
         and _kept.builds < MOST_BUILDS
         and _kept.build_id == last_build()
     )
@@ -136,12 +139,31 @@ def close_connection() -> None:
     """Close dbt's connection to the lake, which it would keep open until the process ends."""
     global _kept
     _kept = None
+    roll_back()
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     environment = DuckDBConnectionManager._ENV
     if environment is not None:
         environment.close()
     DuckDBConnectionManager.close_all_connections()
+
+
+def note_cursor(cursor: Any) -> None:
+    """Remember a cursor that dbt has opened, for `roll_back`."""
+    _cursors.add(cursor)
+
+
+def roll_back() -> None:
+    """End the transactions that dbt's cursors have left open: see `lake.roll_back`.
+
+    dbt does not know of those that began in a hook.
+    """
+    for each in list(_cursors):
+        lake.roll_back(each)
+    _cursors.clear()
+
+
+_cursors: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
 def selected() -> int:

@@ -88,6 +88,7 @@ class DbtCommand:
 
         Raises:
             LockTimeoutError: another writer was not done in time.
+            UnreachableError, DeniedError: the server of a shared catalogue does not let us in.
         """
         with self._beginning:
             if self._failed is not None:
@@ -204,6 +205,7 @@ class DbtCommand:
         try:
             for do in self._at_end:
                 do()
+            dbt.roll_back()
             cleanup_connections()  # what is open there may have begun to write
             if self.name in BUILDS and self._began is not None and not self._is_whole:
                 with suppress(Exception):  # it stays `running`, which nobody believes either

@@ -75,6 +75,7 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
+@lock.starting_over
 def run_build(
     settings: Settings,
     *,
@@ -105,6 +106,7 @@ def run_build(
     Raises:
         BuildError: dbt could not run at all, or was told to select what is not there.
         LockTimeoutError: another writer was not done in time.
+        LockLostError: that of a shared catalogue was lost again and again.
         KeyboardInterrupt: a person stopped it; nothing is released until the next green build.
     """
     with lock.writer(settings, command), using(settings):
@@ -127,6 +129,8 @@ def run_build(
                     hint="`dbt ls --select …` shows what a selection matches.",
                 )
             report = _report(ran.results, watch, settings)
+            if not report.is_green:
+                lock.require(settings)
         except BaseException:
             dbt.close_connection()
             raise

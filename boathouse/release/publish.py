@@ -46,6 +46,7 @@ _CANNOT_WRITE = (
 _MOST_FREE = 0.5
 
 
+@lock.starting_over
 def release(
     settings: Settings,
     *,
@@ -147,6 +148,7 @@ class _Release:
         if shown is not None and self.keep_rollback:
             reason = f"Rolled back to release {shown.release_id}; nothing has changed since."
             return self._report(shown, plan, is_new=False, reason=reason, is_rolled_back=True)
+        lock.require(self.settings)
         with self._timed("swap"):
             files.show(self.settings, newest.release_id)
         with self._timed("note"):
@@ -175,6 +177,8 @@ class _Release:
             self._tell("audit", len(plan.steps), len(plan.steps))
             audit(path, written, plan.contents.macros)
         reached("release:audited")
+        # Another writer would have changed marts while they were read.
+        lock.require(self.settings)
         with self._timed("swap"):
             files.publish(self.settings, about.release_id)
         with self._timed("note"):

@@ -135,7 +135,7 @@ def test_two_machines_that_share_a_catalogue_exclude_each_other(
         assert "Gave up after" in gave_up.stderr
         with two.started("load") as waiting:
             assert waiting.stderr is not None
-            assert "Waiting for another machine" in waiting.stderr.readline()
+            assert "Waiting for another machine: `a test` (process " in waiting.stderr.readline()
             assert waiting.poll() is None
             let_go()
             done = finish(waiting)
