@@ -12,7 +12,7 @@ from boathouse.settings import Settings, environment_variable
 
 SECRET = "boathouse_catalog"
 TOKEN = "boathouse.token"  # the setting of a session by which its commits are known
-# A transaction of the lake waits while files are read and written; it ends with its process.
+# A transaction of the lake waits while files are read or written; it ends with its process.
 _PATIENT = "-c idle_in_transaction_session_timeout=0"
 
 
@@ -50,7 +50,8 @@ def address(settings: Settings, token: int | None) -> str:
     """
     told = parameters(settings)
     told.pop("password", None)
+    options = [told.get("options") or environment_variable("PGOPTIONS") or "", _PATIENT]
     if token is not None:
-        options = told.get("options") or environment_variable("PGOPTIONS") or ""
-        told["options"] = f"{options} {_PATIENT} -c {TOKEN}={token}".strip()
+        options.append(f"-c {TOKEN}={token}")
+    told["options"] = " ".join(options).strip()
     return make_conninfo("", **told)

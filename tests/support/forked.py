@@ -104,7 +104,8 @@ def _become(request: dict[str, object], stdout: int, stderr: int, answer: int) -
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.write(answer, f"{command}\n".encode())
         _, status = os.waitpid(command, 0)
-        os.write(answer, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        with suppress(BrokenPipeError):  # who asked has killed the command, and gone on
+            os.write(answer, f"{os.waitstatus_to_exitcode(status)}\n".encode())
         os._exit(0)
     os.close(answer)
     for number, file in enumerate((stdout, stderr), 1):
