@@ -247,6 +247,14 @@ def test_other_machines_say_who_writes(machines: tuple[House, House]) -> None:
     assert "Nobody is writing, on any machine." in str(told)
 
 
+def test_rollback_does_not_wait_for_another_machine(machines: tuple[House, House]) -> None:
+    one, two = machines
+    assert len(one.json("releases")) > 1
+    with lock.writer(settings_of(two), "a long build"):
+        one.boathouse("rollback", BOATHOUSE_LOCK_TIMEOUT="600")
+    one.boathouse("release")
+
+
 def test_writer_that_has_noted_nothing_is_somebody(
     machines: tuple[House, House], catalog: str
 ) -> None:
