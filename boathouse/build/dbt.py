@@ -4,6 +4,7 @@ dbt is imported when it is first needed: that alone takes two seconds, which com
 not build should not pay.
 """
 
+import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -149,21 +150,22 @@ def close_connection() -> None:
 
 
 def note_cursor(cursor: Any) -> None:
-    """Remember a cursor that dbt has opened, for `roll_back`."""
-    _cursors.add(cursor)
+    """Remember a cursor that dbt has opened in this thread, for `roll_back`."""
+    _cursors[cursor] = threading.get_ident()
 
 
-def roll_back() -> None:
+def roll_back(*, of_this_thread: bool = False) -> None:
     """End the transactions that dbt's cursors have left open: see `lake.roll_back`.
 
-    dbt does not know of those that began in a hook.
+    dbt does not know of those that began in a hook, and would close their cursors as they are.
     """
-    for each in list(_cursors):
-        lake.roll_back(each)
-    _cursors.clear()
+    here = threading.get_ident()
+    for cursor, thread in list(_cursors.items()):
+        if thread == here or not of_this_thread:
+            lake.roll_back(cursor)
 
 
-_cursors: "weakref.WeakSet[Any]" = weakref.WeakSet()
+_cursors: "weakref.WeakKeyDictionary[Any, int]" = weakref.WeakKeyDictionary()
 
 
 def selected() -> int:

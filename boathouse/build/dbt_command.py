@@ -113,7 +113,9 @@ class DbtCommand:
         if not self._stopping.is_set() and isinstance(sys.exception(), KeyboardInterrupt):
             self._stopping.set()
             threading.Thread(target=self._stop_queries, daemon=True).start()
-        if name == "NodeFinished":
+        if name == "ConnectionClosed":  # which it is about to be
+            dbt.roll_back(of_this_thread=True)
+        elif name == "NodeFinished":
             self._note_finished(data.node_info, data.run_result)
         elif name == "EndRunResult":
             self._is_whole = True

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from support.command import House, finish
-from support.postgres import make_machines, settings_of
+from support.postgres import ask, make_database, make_machines, settings_of
 
 from boathouse import extensions, identity, lake, lock, status
 
@@ -85,6 +85,24 @@ def test_another_database_is_not_taken_for_a_new_lake(
             "where database_name = 'there' and table_name like 'ducklake%'"
         )
         assert made.fetchall() == []
+
+
+def test_home_with_a_catalogue_of_its_own_does_not_change_to_an_empty_one(
+    machines: tuple[House, House], catalog: str, tmp_path: Path
+) -> None:
+    local = House(machines[0].project, tmp_path / "local")
+    local.drop("purchases", "purchases_2023-07-21.csv", DAY_1)
+    local.boathouse("load")
+    local.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
+    empty = make_database(catalog, "nothing_yet")
+    for command in ("load", "run", "maintain", "release"):
+        said = local.boathouse(command, code=1, BOATHOUSE_CATALOG=empty).stderr
+        assert "The catalogue in PostgreSQL is not there, or holds nothing" in said
+    assert (
+        ask(empty, "select relname from pg_class where relnamespace = 'public'::regnamespace") == []
+    )
+    local.boathouse("load")
+    assert local.json("sql", "--lake", "select count(*) as n from raw.purchases") == [{"n": 4}]
 
 
 def test_machine_that_has_seen_more_than_the_shared_catalogue_has_does_not_write(

@@ -1,8 +1,10 @@
 """Who has lost the lock of a shared catalogue commits nothing more, says so and begins again."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -215,17 +217,32 @@ def test_no_session_that_has_ended_ends_the_process(
     assert "LockLostError: The writer lock of the shared catalogue was lost" in said
 
 
-def test_dbt_by_hand_ends_with_a_message_when_its_sessions_end(
-    machines: tuple[House, House], catalog: str
+DYING_HOOK = """
+on-run-end:
+  - >-
+    begin transaction;
+    create table lake.main.lost (n integer);
+    select * from postgres_query(
+      '__ducklake_metadata_lake',
+      'select pg_terminate_backend(pid, 10000) as ended from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()'
+    );
+    select error('what a hook ends with')
+"""
+
+
+def test_dbt_ends_with_a_message_when_the_session_of_a_hook_has_ended(
+    machines: tuple[House, House], tmp_path: Path
 ) -> None:
     one, _ = machines
-    with one.started("build", program="dbt") as process:
-        query = "select count(*) as n from meta.builds where status = 'running'"
-        while one.json("sql", "--lake", query) == [{"n": 0}]:
-            assert process.poll() is None, process.communicate()
-        end_sessions(catalog)
+    project = tmp_path / "project"
+    shutil.copytree(one.project, project)
+    described = project / "dbt_project.yml"
+    described.write_text(described.read_text().replace("\non-run-end:", DYING_HOOK, 1))
+    with House(project, one.home, one.environment).started("build", program="dbt") as process:
         done = finish(process)
-    assert done.returncode in (0, 1, 2), done
+    assert done.returncode in (1, 2), done
+    assert "what a hook ends with" in done.stdout
     assert "terminate called" not in done.stderr
     one.boathouse("run")
     assert one.json("status")["last_build"]["status"] == "success"
@@ -249,7 +266,8 @@ def test_other_machines_say_who_writes(machines: tuple[House, House]) -> None:
 
 def test_rollback_does_not_wait_for_another_machine(machines: tuple[House, House]) -> None:
     one, two = machines
-    assert len(one.json("releases")) > 1
+    deliver(one, 5)
+    one.boathouse("run")
     with lock.writer(settings_of(two), "a long build"):
         one.boathouse("rollback", BOATHOUSE_LOCK_TIMEOUT="600")
     one.boathouse("release")

@@ -53,6 +53,8 @@ def run(
             code = int(answer.readline())
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
+            ours.settimeout(None)
+            ours.recv(16)  # it has ended
             raise subprocess.TimeoutExpired(list(arguments), timeout) from None
         stdout.seek(0)
         stderr.seek(0)
@@ -104,8 +106,7 @@ def _become(request: dict[str, object], stdout: int, stderr: int, answer: int) -
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.write(answer, f"{command}\n".encode())
         _, status = os.waitpid(command, 0)
-        with suppress(BrokenPipeError):  # who asked has killed the command, and gone on
-            os.write(answer, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        os.write(answer, f"{os.waitstatus_to_exitcode(status)}\n".encode())
         os._exit(0)
     os.close(answer)
     for number, file in enumerate((stdout, stderr), 1):

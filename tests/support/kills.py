@@ -89,14 +89,15 @@ class Kind:
 KINDS = {
     "run": Kind(("run",), ("run", "load", "archive", "reject", "release")),
     "watch": Kind(("watch", "--interval", "0.1"), ("run", "load", "archive", "reject", "release")),
-    "maintain": Kind(("maintain",), ("maintain",)),
+    "maintain": Kind(("maintain",), ("maintain",), (("maintain",),)),
     "backup": Kind(("backup", "../another"), ("backup",)),
     "restore": Kind(
         ("restore", "../backup", "--overwrite"),
         ("restore",),
         (("restore", "../backup", "--overwrite"),),
     ),
-    "rollback": Kind(("rollback",), ("rollback", "release")),
+    # A run leaves an older release that somebody went back to; `release` does not.
+    "rollback": Kind(("rollback",), ("rollback", "release"), (("run",), ("release",))),
 }
 
 
@@ -119,7 +120,7 @@ class Kills:
         deliver(self._made)
         self._made.boathouse("backup", str(folder / "made" / "backup"))
         calm = self._copy("calm")
-        self._finish(calm)
+        calm.boathouse("run")
         self._wanted = picture(calm)
 
     def trial(self, seed: int) -> Iterator[str]:
@@ -135,14 +136,9 @@ class Kills:
             if killed := self._kill(house, name, chance):
                 yield f"{name} {killed}"
             self._mend(house, KINDS[name])
-        self._finish(house)
+        house.boathouse("run")
         self._require(house)
         shutil.rmtree(house.home.parent)
-
-    def _finish(self, house: House) -> None:
-        # A run leaves an older release that somebody went back to; `release` does not.
-        for command in ("run", "release", "maintain"):
-            house.boathouse(command)
 
     def _copy(self, name: str) -> House:
         folder = self._folder / name
@@ -159,7 +155,7 @@ class Kills:
             told = f"at {chance.choice(areas)}"
             how = house.how({"BOATHOUSE_KILL_AT": told.removeprefix("at ")})
             # A watch that does not come by there goes on.
-            patience = 3 * self._takes("run") if name == "watch" else PATIENCE_SECONDS
+            patience = 1.5 * self._takes("run") if name == "watch" else PATIENCE_SECONDS
         else:
             patience = chance.uniform(0, 1.1) * self._takes("run" if name == "watch" else name)
             told, how = f"after {patience:.2f} s", house.how({})
