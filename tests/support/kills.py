@@ -11,8 +11,9 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ DELIVERIES = {
 EARLIER = "PurchaseID,product,user,date\n800001,7,8,2026-02-28\n"
 MOST_KILLS = 3  # of one trial
 SHARE_AT_CHECKPOINTS = 0.5
+LATEST = 1.1  # of the time that a command takes
 # Everything that may go, goes: otherwise maintenance has nothing to do in a young home.
 AT_ONCE = {"BOATHOUSE_KEEP_SNAPSHOTS_DAYS": "0", "BOATHOUSE_KEEP_FILES_HOURS": "0"}
 
@@ -101,6 +103,28 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class Kill:
+    """One that is to be: at a checkpoint, or at a share of the time that the command takes."""
+
+    command: str
+    at: str | float
+
+
+def plan(seed: int) -> list[Kill]:
+    """Return one to three kills, always the same for a seed and a version of the code."""
+    chance = random.Random(seed)
+    kills = []
+    for _ in range(chance.randint(1, MOST_KILLS)):
+        command = chance.choice(list(KINDS))
+        areas = KINDS[command].at
+        known = [each for each in sorted(checkpoints()) if each.partition(":")[0] in areas]
+        is_at_checkpoint = chance.random() < SHARE_AT_CHECKPOINTS
+        at = chance.choice(known) if is_at_checkpoint else chance.uniform(0, LATEST)
+        kills.append(Kill(command, at))
+    return kills
+
+
 class Kills:
     """One house, and trials in copies of it."""
 
@@ -123,19 +147,17 @@ class Kills:
         calm.boathouse("run")
         self._wanted = picture(calm)
 
-    def trial(self, seed: int) -> Iterator[str]:
+    def trial(self, name: str, plan: Sequence[Kill]) -> Iterator[str]:
         """Kill commands in a copy of the house and mend it; yields what was killed, and when.
 
         Raises:
             AssertionError: something is not as an undisturbed run leaves it.
         """
-        chance = random.Random(seed)
-        house = self._copy(f"trial-{seed}")
-        for _ in range(chance.randint(1, MOST_KILLS)):
-            name = chance.choice(list(KINDS))
-            if killed := self._kill(house, name, chance):
-                yield f"{name} {killed}"
-            self._mend(house, KINDS[name])
+        house = self._copy(name)
+        for kill in plan:
+            if told := self._kill(house, kill):
+                yield f"{kill.command} {told}"
+            self._mend(house, KINDS[kill.command])
         house.boathouse("run")
         self._require(house)
         shutil.rmtree(house.home.parent)
@@ -146,24 +168,27 @@ class Kills:
         (folder / "backup").symlink_to(self._folder / "made" / "backup")
         return house
 
-    def _kill(self, house: House, name: str, chance: random.Random) -> str:
+    def _kill(self, house: House, kill: Kill) -> str:
         """Start a command and kill it; returns when, or nothing when it came to its end before."""
-        kind = KINDS[name]
-        arguments = ["boathouse", *self._arguments(kind, house)]
-        if chance.random() < SHARE_AT_CHECKPOINTS:
-            areas = [each for each in sorted(checkpoints()) if each.split(":")[0] in kind.at]
-            told = f"at {chance.choice(areas)}"
-            how = house.how({"BOATHOUSE_KILL_AT": told.removeprefix("at ")})
-            # A watch that does not come by there goes on.
-            patience = 1.5 * self._takes("run") if name == "watch" else PATIENCE_SECONDS
+        kind = KINDS[kill.command]
+        # A watch goes on and on; at first it does what a run does.
+        seconds = partial(self._takes, "run" if kill.command == "watch" else kill.command)
+        if isinstance(kill.at, str):
+            told, environment = f"at {kill.at}", {"BOATHOUSE_KILL_AT": kill.at}
+            patience = 1.5 * seconds() if kill.command == "watch" else PATIENCE_SECONDS
         else:
-            patience = chance.uniform(0, 1.1) * self._takes("run" if name == "watch" else name)
-            told, how = f"after {patience:.2f} s", house.how({})
+            patience, environment = kill.at * seconds(), {}
+            told = f"after {patience:.2f} s"
         try:
-            done = forked.run(arguments, **how, timeout=patience)
+            done = forked.run(
+                ["boathouse", *self._arguments(kind.arguments, house)],
+                **house.how(environment),
+                timeout=patience,
+            )
         except subprocess.TimeoutExpired:
             return f"after {patience:.2f} s"
-        assert done.returncode in (0, -signal.SIGKILL), f"{name}: {done.stdout}\n{done.stderr}"
+        said = f"{kill.command}: {done.stdout}\n{done.stderr}"
+        assert done.returncode in (0, -signal.SIGKILL), said
         return told if done.returncode else ""
 
     def _takes(self, name: str) -> float:
@@ -171,14 +196,14 @@ class Kills:
         if name not in self._seconds:
             house = self._copy(f"timed-{name}")
             start = time.monotonic()
-            house.boathouse(*self._arguments(KINDS[name], house))
+            house.boathouse(*self._arguments(KINDS[name].arguments, house))
             self._seconds[name] = time.monotonic() - start
             shutil.rmtree(house.home.parent)
         return self._seconds[name]
 
     def _mend(self, house: House, kind: Kind) -> None:
         for arguments in kind.mended_by:
-            house.boathouse(*self._arguments(Kind(arguments, ()), house))
+            house.boathouse(*self._arguments(arguments, house))
         another = house.home.parent / "another"
         if another.exists():
             # What has the name of a backup is one.
@@ -187,11 +212,11 @@ class Kills:
             shutil.rmtree(another)
             shutil.rmtree(into)
 
-    def _arguments(self, kind: Kind, house: House) -> list[str]:
+    def _arguments(self, arguments: Sequence[str], house: House) -> list[str]:
         beside = house.home.parent
         return [
             str(beside / each.removeprefix("../")) if each.startswith("../") else each
-            for each in kind.arguments
+            for each in arguments
         ]
 
     def _require(self, house: House) -> None:
@@ -209,7 +234,7 @@ def trials(kills: Kills, wanted: int, seed: int, tell: Callable[[str], None]) ->
         killed: list[str] = []
         outcome = "as undisturbed"
         try:
-            for each in kills.trial(seed):
+            for each in kills.trial(f"trial-{seed}", plan(seed)):
                 killed.append(each)
         except AssertionError as error:
             failed.append(seed)
