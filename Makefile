@@ -6,13 +6,14 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 HOME_FOLDER := $(if $(BOATHOUSE_HOME),$(BOATHOUSE_HOME),data)
 
-.PHONY: help warehouse dashboard api dagster chromium test lint types sql-style format docs benchmark lock clean
+.PHONY: help warehouse dashboard api dagster chromium test lint types sql-style format docs benchmark kills lock clean
 
 help:
 	@echo "make warehouse   install, load what waits (demo files if there is nothing), build, release"
 	@echo "make dashboard   the released warehouse in the browser, at http://127.0.0.1:8501"
 	@echo "make api         the released warehouse over HTTP, at http://127.0.0.1:8000"
 	@echo "make test        install, lint, type-check and run every test"
+	@echo "make kills       kill a thousand commands and look what is left (KILLS=50 SEED=7: fewer, again)"
 	@echo "make dagster     the warehouse in Dagster's UI, at http://127.0.0.1:3000"
 	@echo "make docs        the dbt site, and docs/reference.md: every table and column"
 	@echo "make benchmark   measure speed and memory, rewrite docs/benchmarks.md"
@@ -84,6 +85,9 @@ docs: $(INSTALLED)
 
 benchmark: $(INSTALLED)
 	@$(BIN)/python -m benchmarks
+
+kills: $(INSTALLED)
+	@exec $(BIN)/python tests/kills.py $(KILLS) $(if $(SEED),--seed $(SEED))
 
 lock: $(INSTALLED)
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \

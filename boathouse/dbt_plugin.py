@@ -5,7 +5,6 @@ typed by hand behaves like `boathouse build`.
 """
 
 import threading
-from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -19,7 +18,7 @@ from dbt_common.invocation import get_invocation_id
 from duckdb import DuckDBPyConnection
 
 from boathouse import catalog, lake, lock
-from boathouse.build import nodes, tested
+from boathouse.build import dbt, nodes, tested
 from boathouse.build.combined import Block
 from boathouse.build.combining import Combination
 from boathouse.build.dbt_command import BUILDS, DbtCommand, is_cut
@@ -53,10 +52,15 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
             raise DbtBaseException(str(error)) from error  # dbt shows of others the traceback
         contracts = load_contracts(self._settings.project)
         if catalog.missing(opened, contracts):
-            # A command that only reads still needs the raw tables to exist.
-            held = lock.held_here(self._settings)
-            with nullcontext() if held else lock.writer(self._settings, f"dbt {command}"):
+            if lock.held_here(self._settings):
                 catalog.ensure(opened, contracts)
+            else:
+                # A command that only reads still needs the raw tables to exist.
+                with (
+                    lock.writer(self._settings, f"dbt {command}"),
+                    lake.connect(self._settings) as writing,
+                ):
+                    catalog.ensure(writing, contracts)
         if command in BUILDS:
             if nodes.is_for_release(get_flags(), get_adapter_by_type("duckdb").config):
                 nodes.remember(opened, nodes.of_command(get_flags()), nodes.files_of_command())
@@ -74,6 +78,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
             # What meta.builds says has started the build.
             settings.append(f"set variable boathouse_command = {literal(holder.command)}")
         cursor.execute("; ".join(settings))
+        dbt.note_cursor(cursor)
 
     def store(self, target_config: TargetConfig) -> None:
         """Answer a macro: dbt has no other way from SQL to Python.

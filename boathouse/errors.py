@@ -80,6 +80,10 @@ class LakeBusyError(LakeError):
     is_transient = True
 
 
+class LockLostError(LakeBusyError):
+    """The lock of a shared catalogue was lost while it was held; nothing was written since."""
+
+
 class IdentityError(LakeError):
     """Home, lake, catalogue and releases do not belong together, or are from a newer version."""
 

@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from boathouse import extensions, identity, lake_place, surroundings
+from boathouse import extensions, identity, lake_place, lock, surroundings
 from boathouse.errors import IdentityError, LakeBusyError, LakeError
+from boathouse.redaction import without_passwords
 from boathouse.settings import MIB, Settings
 from boathouse.sql import identifier, literal
 
@@ -119,7 +120,7 @@ class Lake:
                 self.con.execute("commit")
                 return result
             except BaseException as error:
-                self._roll_back()
+                roll_back(self.con)
                 if not is_passing(error):
                     raise
                 if attempt == RETRIES:
@@ -131,10 +132,16 @@ class Lake:
             pause *= 2
         raise AssertionError("unreachable")
 
-    def _roll_back(self) -> None:
-        # The failed statement or commit may have ended the transaction already.
-        with contextlib.suppress(duckdb.Error):
-            self.con.execute("rollback")
+
+def roll_back(con: duckdb.DuckDBPyConnection) -> None:
+    """End the transaction of a connection, if there is one.
+
+    It must not be left to closing the connection: when the catalogue's server has ended the session
+    of the transaction, the engine then ends the process.
+    """
+    # The failed statement or commit may have ended the transaction already.
+    with contextlib.suppress(duckdb.Error):
+        con.execute("rollback")
 
 
 def _slices(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
@@ -174,7 +181,10 @@ def _attach_statement(
     as_of: datetime | None = None,
     name: str = NAME,
 ) -> str:
-    """Return the `ATTACH` statement for the lake, now or as it was."""
+    """Return the `ATTACH` statement for the lake, now or as it was.
+
+    What is committed through it carries the token of the writer lock that this process holds.
+    """
     options = [
         f"DATA_PATH {literal(settings.data_path)}",
         f"CREATE_IF_NOT_EXISTS {str(may_create).lower()}",
@@ -191,7 +201,13 @@ def _attach_statement(
         options.append(f"SNAPSHOT_VERSION {version}")
     if as_of is not None:
         options.append(f"SNAPSHOT_TIME {literal(as_of.isoformat(sep=' '))}")
-    address = literal(f"ducklake:{settings.catalog_uri}")
+    catalog = settings.catalog_uri
+    if settings.postgres is not None:
+        from boathouse import catalog_server
+
+        catalog = f"postgres:{catalog_server.address(settings, lock.token(settings))}"
+        options.append(f"META_SECRET {literal(catalog_server.SECRET)}")
+    address = literal(f"ducklake:{catalog}")
     return f"ATTACH IF NOT EXISTS {address} AS {name} ({', '.join(options)})"
 
 
@@ -215,6 +231,13 @@ def exists(settings: Settings) -> bool:
 
 def _prepare(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool) -> None:
     extensions.load(con, "ducklake", "sqlite" if settings.postgres is None else "postgres")
+    if settings.postgres is not None:
+        from boathouse import catalog_server  # its client takes a tenth of a second to import
+
+        con.execute(
+            f"create or replace secret {catalog_server.SECRET} "
+            f"(type postgres, password {literal(catalog_server.password(settings))})"
+        )
     if settings.data_path.startswith("s3://"):
         extensions.load(con, "httpfs")
         con.execute("create or replace secret boathouse (type s3, provider config)")
@@ -268,6 +291,7 @@ def connect(
 
     Raises:
         IdentityError: home, lake and catalogue do not belong together.
+        LockLostError: the writer lock of a shared catalogue was lost meanwhile.
         LakeError: there is none yet (when reading), the catalogue cannot be opened, or what the
             lake stands on fails while it is open: see `surroundings`.
     """
@@ -292,6 +316,8 @@ def connect(
             if not read_only:
                 identity.note(con, settings)
         except duckdb.Error as error:
+            if not read_only:
+                lock.require(settings)
             if trouble := surroundings.of_lake(error, settings):
                 raise trouble from error
             raise
@@ -318,7 +344,10 @@ class _Idle:
         engine = self._take(config) or _Engine(config, duckdb.connect(config=config))
         try:
             with engine.con.cursor() as con:
-                yield con
+                try:
+                    yield con
+                finally:
+                    roll_back(con)
             engine.con.execute(f"detach {NAME}")
         except BaseException:
             engine.con.close()
@@ -423,7 +452,11 @@ def _open(
                 settings, read_only=read_only, may_create=may_create, version=version, as_of=as_of
             )
             con.execute(statement)
-            return _identify(con, settings, read_only=read_only, is_adopting=is_adopting)
+            facts = _identify(con, settings, read_only=read_only, is_adopting=is_adopting)
+            if not read_only and lock.fence(settings):
+                con.execute(f"detach {NAME}")
+                con.execute(_attach_statement(settings, read_only=False))  # with the token
+            return facts
         except duckdb.Error as error:
             if _NO_LAKE in str(error):
                 identity.require_unused(settings, con)
@@ -432,7 +465,7 @@ def _open(
             if not is_passing(error) and (trouble := surroundings.of_lake(error, settings)):
                 raise trouble from error
             if not is_passing(error) or attempt == RETRIES:
-                said = str(error).replace(settings.postgres or "\0", "…")  # it may hold a password
+                said = without_passwords(str(error))
                 raise (LakeBusyError if is_passing(error) else LakeError)(
                     f"The lake's catalogue cannot be opened: {said}",
                     hint="Check BOATHOUSE_HOME, BOATHOUSE_CATALOG and BOATHOUSE_LAKE.",

@@ -1,8 +1,8 @@
 """The one writer lock: whoever changes the lake holds it, whatever started them.
 
 The lock is a file lock, which the operating system drops when its process dies. With a shared
-PostgreSQL catalogue an advisory lock in that database is held as well, so that two machines
-exclude each other. The lock is re-entrant within a process.
+PostgreSQL catalogue one in that database is held as well, so that two machines exclude each other:
+see `boathouse.shared_lock`. The lock is re-entrant within a process.
 """
 
 import fcntl
@@ -16,18 +16,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-import duckdb
 from filelock import FileLock, Timeout
 
-from boathouse import extensions
-from boathouse.errors import LakeBusyError, LakeError, LockTimeoutError
+from boathouse.errors import LakeError, LockLostError, LockTimeoutError
 from boathouse.settings import Settings
-from boathouse.sql import literal
 
-ADVISORY_KEY = 0x426F6174  # "Boat": any number that all of us agree on
+if TYPE_CHECKING:
+    import duckdb
+
+    from boathouse.shared_lock import SharedLock
+
 POLL_SECONDS = 0.1
+MOST_TRIES = 3  # of work whose lock was lost
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -38,9 +45,13 @@ class Holder:
     pid: int
     host: str
     since: str  # UTC, to the microsecond
+    home: str = ""  # of one that shares its catalogue with others
 
     def __str__(self) -> str:
-        return f"`{self.command}` (process {self.pid} on {self.host}, since {self.since[:19]} UTC)"
+        if not self.since:
+            return "another machine"
+        where = f"{self.host}, home {self.home}" if self.home else self.host
+        return f"`{self.command}` (process {self.pid} on {where}, since {self.since[:19]} UTC)"
 
 
 class _WriterLock:
@@ -50,7 +61,7 @@ class _WriterLock:
         _require_writable(path.parent)
         self._file = FileLock(path, thread_local=False)
         self._threads = threading.RLock()
-        self._postgres: duckdb.DuckDBPyConnection | None = None
+        self.shared: SharedLock | None = None
         self._depth = 0
 
     def acquire(
@@ -68,15 +79,22 @@ class _WriterLock:
             if self._depth == 0:
                 self._acquire_file(on_wait, deadline)
                 try:
-                    self._acquire_postgres(on_wait, deadline)
+                    self._acquire_shared(command, on_wait, deadline)
                     self._note_holder(command)
                 except BaseException:
                     self._drop()
                     raise
+            else:
+                self.require()
             self._depth += 1
         except BaseException:
             self._threads.release()
             raise
+
+    def require(self) -> None:
+        """Do nothing unless the lock was lost; only one that others share can be."""
+        if self.shared is not None:
+            self.shared.require()
 
     def keep(self) -> None:
         """Let other threads of this process take the lock again, until somebody lets it go."""
@@ -94,9 +112,9 @@ class _WriterLock:
         self._threads.release()
 
     def _drop(self) -> None:
-        if self._postgres is not None:
-            self._postgres.close()
-            self._postgres = None
+        if self.shared is not None:
+            self.shared.close()
+            self.shared = None
         self._file.release()
 
     def _acquire_thread(self, on_wait: Callable[[str], None], deadline: float) -> None:
@@ -121,47 +139,46 @@ class _WriterLock:
                 told = True
             self._pause(deadline)
 
-    def _acquire_postgres(self, on_wait: Callable[[str], None], deadline: float) -> None:
+    def _acquire_shared(
+        self, command: str, on_wait: Callable[[str], None], deadline: float
+    ) -> None:
         if self._settings.postgres is None:
             return
-        con = self._postgres = duckdb.connect()
-        extensions.load(con, "postgres")
-        try:
-            con.execute(f"ATTACH {literal(self._settings.postgres)} AS pg (TYPE postgres)")
-        except duckdb.Error as error:
-            # The address may hold a password.
-            said = str(error).replace(self._settings.postgres, "…")
-            raise LakeBusyError(
-                f"The catalogue's PostgreSQL server cannot be reached: {said.strip()}",
-                hint="Check BOATHOUSE_CATALOG, and that the server is running.",
-            ) from error
-        # One transaction keeps one session, and an advisory lock lives as long as its session.
-        con.execute("BEGIN")
-        attempt = f"select pg_try_advisory_lock({ADVISORY_KEY}) as held"
-        told = False
-        while not con.execute("from postgres_query('pg', ?)", [attempt]).fetchall()[0][0]:
-            if not told:
-                on_wait("Waiting for another machine that is writing to the shared catalogue …")
-                told = True
-            self._pause(deadline)
+        from boathouse import shared_lock  # PostgreSQL's client takes a tenth of a second
 
-    def _pause(self, deadline: float) -> None:
+        told = False
+
+        def pause(writing: Callable[[], str]) -> None:
+            nonlocal told
+            if not told:
+                who = writing() or "another machine"
+                on_wait(f"Waiting for another machine: {who} is writing to the shared catalogue …")
+                told = True
+            self._pause(deadline, writing)
+
+        self.shared = shared_lock.SharedLock(self._settings)
+        self.shared.acquire(asdict(self._holder(command)), pause)
+
+    def _pause(self, deadline: float, writing: Callable[[], str] | None = None) -> None:
         """Wait a little before the next attempt, if there may be one."""
         if time.monotonic() > deadline or self._is_given_up():
-            raise self._timed_out()
+            raise self._timed_out(writing() if writing else "")
         time.sleep(POLL_SECONDS)
 
-    def _note_holder(self, command: str) -> None:
+    def _holder(self, command: str) -> Holder:
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-        note = Holder(command, os.getpid(), socket.gethostname(), since)
+        home = str(self._settings.home_folder) if self._settings.postgres is not None else ""
+        return Holder(command, os.getpid(), socket.gethostname(), since, home)
+
+    def _note_holder(self, command: str) -> None:
         temporary = _holder_file(self._settings).with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(asdict(note)))
+        temporary.write_text(json.dumps(asdict(self._holder(command))))
         temporary.replace(_holder_file(self._settings))
 
-    def _timed_out(self) -> LockTimeoutError:
+    def _timed_out(self, writer: str = "") -> LockTimeoutError:
         return LockTimeoutError(
             f"Gave up after {self._settings.lock_timeout:.0f} s: "
-            f"{holder(self._settings) or 'another process'} is still writing.",
+            f"{writer or holder(self._settings) or 'another process'} is still writing.",
             hint="Wait for it, stop it, or allow more time with BOATHOUSE_LOCK_TIMEOUT.",
         )
 
@@ -208,20 +225,46 @@ def is_held(settings: Settings) -> bool:
     return held_here(settings) or is_file_held(settings.lock_file)
 
 
-def is_held_on_server(con: duckdb.DuckDBPyConnection) -> bool:
-    """Return whether some machine holds the lock of the PostgreSQL catalogue that `con` has."""
-    found = con.execute(
-        f"""
-        from postgres_query('__ducklake_metadata_lake', $$
-            select count(*) as holders
-            from pg_locks
-            where locktype = 'advisory' and granted and objsubid = 1
-                and classid = {ADVISORY_KEY >> 32} and objid = {ADVISORY_KEY & 0xFFFFFFFF}
-                and database = (select oid from pg_database where datname = current_database())
-        $$)
-        """
-    )
-    return bool(found.fetchall()[0][0])
+def shared_holder(con: "duckdb.DuckDBPyConnection") -> Holder | None:
+    """Return who holds the lock of a catalogue in PostgreSQL; None when nobody does.
+
+    Who has not noted anything is held to be somebody, `since` nobody knows when.
+
+    Args:
+        con: Where the catalogue is attached.
+    """
+    from boathouse import shared_lock
+
+    noted = shared_lock.holder(con)
+    if noted is None:
+        return None
+    return Holder(**noted) if noted else Holder("", 0, "", "")
+
+
+def token(settings: Settings) -> int | None:
+    """Return what commits of this process carry, to be told from those of an earlier writer."""
+    lock = _locks.get(settings.lock_file)
+    return lock.shared.token if lock is not None and lock.shared is not None else None
+
+
+def fence(settings: Settings) -> bool:
+    """Let a shared catalogue, known to be the right one, refuse commits of earlier writers.
+
+    Returns whether this process holds its lock, and the catalogue did not do so before.
+    """
+    lock = _locks.get(settings.lock_file)
+    return lock is not None and lock.shared is not None and lock.shared.fence()
+
+
+def require(settings: Settings) -> None:
+    """Do nothing unless this process held the lock of a shared catalogue and has lost it.
+
+    Raises:
+        LockLostError: says to whom.
+    """
+    lock = _locks.get(settings.lock_file)
+    if lock is not None and lock._depth > 0:
+        lock.require()
 
 
 def is_file_held(path: Path) -> bool:
@@ -251,7 +294,8 @@ def acquire(
 
     Raises:
         LockTimeoutError: it was not free within `BOATHOUSE_LOCK_TIMEOUT` seconds.
-        LakeBusyError: the PostgreSQL server of a shared catalogue cannot be reached.
+        LockLostError: this process held that of a shared catalogue, and has lost it.
+        UnreachableError, DeniedError: the server of a shared catalogue does not let us in.
     """
     lock = _locks.setdefault(settings.lock_file, _WriterLock(settings.lock_file))
     lock.acquire(settings, command, on_wait, lambda: False)
@@ -276,9 +320,35 @@ def keep(
 def writer(
     settings: Settings, command: str, on_wait: Callable[[str], None] = print_to_stderr
 ) -> Iterator[None]:
-    """Hold the writer lock for the length of a `with` block; see `acquire`."""
+    """Hold the writer lock for the length of a `with` block; see `acquire`.
+
+    Raises:
+        LockLostError: whatever has failed in the block did so after the lock was lost.
+    """
     release = acquire(settings, command, on_wait)
     try:
         yield
+    except Exception:
+        require(settings)
+        raise
     finally:
         release()
+
+
+def starting_over(
+    work: Callable[Concatenate[Settings, Arguments], Result],
+) -> Callable[Concatenate[Settings, Arguments], Result]:
+    """Let a function that takes the lock begin again when it has lost it, a few times."""
+
+    @wraps(work)
+    def begin(settings: Settings, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        for _ in range(MOST_TRIES - 1):
+            if held_here(settings):
+                break  # who took it begins again
+            try:
+                return work(settings, *args, **kwargs)
+            except LockLostError as error:
+                print_to_stderr(f"{error.message} Starting over …")
+        return work(settings, *args, **kwargs)
+
+    return begin

@@ -49,6 +49,7 @@ class RunReport:
         return asdict(self)
 
 
+@lock.starting_over
 def run(
     settings: Settings,
     *,

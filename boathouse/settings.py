@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     project: Path = Field(default_factory=project_folder, description="Folder of dbt_project.yml.")
     home: Path = Field(default=Path("data"), description="Folder of everything that is data.")
     env: str = Field(default="", description="Environment in that folder to work in.")
-    catalog: str = Field(default="", description="sqlite:<path> or a PostgreSQL address.")
+    catalog: str = Field(
+        default="", repr=False, description="sqlite:<path> or a PostgreSQL address."
+    )  # which may hold a password
     lake: str = Field(default="", description="Folder or s3:// prefix of the Parquet files.")
     memory_limit: str = Field(default="3GB", description="Most memory DuckDB may use.")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
@@ -196,7 +198,7 @@ class Settings(BaseSettings):
             return f"postgres:{self.postgres}"
         if self.catalog and not self.catalog.startswith("sqlite:"):
             raise UsageError(
-                f"BOATHOUSE_CATALOG is {self.catalog!r}, which is no catalogue Boathouse knows.",
+                "BOATHOUSE_CATALOG is no catalogue that Boathouse knows.",
                 hint="Use sqlite:<path>, postgres:<connection string> or postgresql://…",
             )
         path = self.catalog.removeprefix("sqlite:") or str(self.home_folder / "catalog.sqlite")

@@ -82,12 +82,14 @@ def collect(settings: Settings) -> Status:
             settings.model_copy(update={"settle_seconds": 0}), contracts
         ).by_source.items()
     }
-    writer = str(lock.holder(settings)) if lock.is_held(settings) else None
+    writer = lock.holder(settings) if lock.is_held(settings) else None
     facts: dict[str, tuple[Any, ...]] = {}
     last_build, blockers = None, []
     try:
         if lake.exists(settings):
             with lake.connect(settings, read_only=True) as opened:
+                if settings.postgres is not None:
+                    writer = lock.shared_holder(opened.con)
                 if error := identity.problem(opened.con, settings):
                     raise error
                 if has_meta(opened):
@@ -106,7 +108,7 @@ def collect(settings: Settings) -> Status:
     ]
     return Status(
         str(settings.home_folder),
-        writer,
+        str(writer) if writer is not None else None,
         sources,
         last_build,
         blockers,
@@ -169,11 +171,18 @@ def find_last_build(opened: lake.Lake, settings: Settings) -> BuildStatus | None
 
 def _is_alive(build: BuildStatus, opened: lake.Lake, settings: Settings) -> bool:
     """Return whether the process of a running build still holds the lock, as all of them do."""
-    if lock.is_held(settings):
+    if settings.postgres is not None:
+        holder = lock.shared_holder(opened.con)
+    elif lock.is_held(settings):
         holder = lock.holder(settings)
-        # Whoever took the lock after the build began does not run it.
-        return holder is None or datetime.fromisoformat(holder.since) <= build.started_at
-    return settings.postgres is not None and lock.is_held_on_server(opened.con)
+        if holder is None:
+            return True
+    else:
+        holder = None
+    if holder is None:
+        return False
+    # Whoever took the lock after the build began does not run it.
+    return not holder.since or datetime.fromisoformat(holder.since) <= build.started_at
 
 
 def _noted_build(opened: lake.Lake) -> BuildStatus | None:

@@ -24,6 +24,7 @@ from boathouse.errors import (
     UnreachableError,
     chain,
 )
+from boathouse.redaction import without_passwords
 from boathouse.settings import Settings
 
 
@@ -214,7 +215,7 @@ def _text(error: BaseException) -> str:
 
 
 def _made(kind: _Kind, text: str, settings: Settings) -> LakeError:
-    text = text.strip().replace(settings.postgres or "\0", "…")
+    text = without_passwords(text.strip())
     file = _FILE.search(text)
     place = file[1] if file and kind.make is DamagedError else _place(kind, settings)
     said = kind.said.format(home=settings.home_folder)

@@ -4,13 +4,15 @@ dbt is imported when it is first needed: that alone takes two seconds, which com
 not build should not pay.
 """
 
+import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boathouse import lake
+from boathouse import lake, lock
 from boathouse.errors import BoathouseError, BuildError, chain
 from boathouse.settings import Settings
 
@@ -99,6 +101,7 @@ class _KeptOpen:
     settings: Settings
     manifest: Any
     build_id: int
+    token: int | None  # of the lock it was opened under: no other one lets it write
     builds: int  # that it has seen
 
 
@@ -109,7 +112,7 @@ def keep_connection(settings: Settings, manifest: Any, build_id: int) -> None:
     """Leave dbt's connection open for the next build with these settings and this manifest."""
     global _kept
     builds = _kept.builds + 1 if _kept else 1
-    _kept = _KeptOpen(settings, manifest, build_id, builds)
+    _kept = _KeptOpen(settings, manifest, build_id, lock.token(settings), builds)
 
 
 def close_stale_connection(settings: Settings, manifest: Any) -> None:
@@ -123,6 +126,7 @@ def close_stale_connection(settings: Settings, manifest: Any) -> None:
         and manifest is not None
         and _kept.manifest is manifest
         and _kept.settings == settings
+        and _kept.token == lock.token(settings)
         and _kept.builds < MOST_BUILDS
         and _kept.build_id == last_build()
     )
@@ -136,12 +140,32 @@ def close_connection() -> None:
     """Close dbt's connection to the lake, which it would keep open until the process ends."""
     global _kept
     _kept = None
+    roll_back()
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     environment = DuckDBConnectionManager._ENV
     if environment is not None:
         environment.close()
     DuckDBConnectionManager.close_all_connections()
+
+
+def note_cursor(cursor: Any) -> None:
+    """Remember a cursor that dbt has opened in this thread, for `roll_back`."""
+    _cursors[cursor] = threading.get_ident()
+
+
+def roll_back(*, of_this_thread: bool = False) -> None:
+    """End the transactions that dbt's cursors have left open: see `lake.roll_back`.
+
+    dbt does not know of those that began in a hook, and would close their cursors as they are.
+    """
+    here = threading.get_ident()
+    for cursor, thread in list(_cursors.items()):
+        if thread == here or not of_this_thread:
+            lake.roll_back(cursor)
+
+
+_cursors: "weakref.WeakKeyDictionary[Any, int]" = weakref.WeakKeyDictionary()
 
 
 def selected() -> int:

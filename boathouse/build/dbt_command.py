@@ -88,6 +88,7 @@ class DbtCommand:
 
         Raises:
             LockTimeoutError: another writer was not done in time.
+            UnreachableError, DeniedError: the server of a shared catalogue does not let us in.
         """
         with self._beginning:
             if self._failed is not None:
@@ -112,7 +113,9 @@ class DbtCommand:
         if not self._stopping.is_set() and isinstance(sys.exception(), KeyboardInterrupt):
             self._stopping.set()
             threading.Thread(target=self._stop_queries, daemon=True).start()
-        if name == "NodeFinished":
+        if name == "ConnectionClosed":  # which it is about to be
+            dbt.roll_back(of_this_thread=True)
+        elif name == "NodeFinished":
             self._note_finished(data.node_info, data.run_result)
         elif name == "EndRunResult":
             self._is_whole = True
@@ -204,6 +207,7 @@ class DbtCommand:
         try:
             for do in self._at_end:
                 do()
+            dbt.roll_back()
             cleanup_connections()  # what is open there may have begun to write
             if self.name in BUILDS and self._began is not None and not self._is_whole:
                 with suppress(Exception):  # it stays `running`, which nobody believes either

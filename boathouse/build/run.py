@@ -26,6 +26,7 @@ _LEAN = (
 )
 
 
+@lock.starting_over
 def run_build(
     settings: Settings,
     *,
@@ -56,6 +57,7 @@ def run_build(
     Raises:
         BuildError: dbt could not run at all, or was told to select what is not there.
         LockTimeoutError: another writer was not done in time.
+        LockLostError: that of a shared catalogue was lost again and again.
         KeyboardInterrupt: a person stopped it; nothing is released until the next green build.
     """
     with lock.writer(settings, command), using(settings):
@@ -79,6 +81,7 @@ def run_build(
                 )
             report = _report(ran.results, watch, settings)
             if not report.is_green:
+                lock.require(settings)
                 held.note(settings, report.failed or report.results)
         except BaseException:
             dbt.close_connection()

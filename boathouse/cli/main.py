@@ -30,7 +30,9 @@ def main() -> None:
     except Exception as error:
         code = _tell_error(error)
         if _state().debug:
-            raise
+            from boathouse.redaction import told
+
+            print(told(error), file=sys.stderr, end="")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt
     sys.exit(code)
 
@@ -107,6 +109,9 @@ def _tell(message: str, hint: str, code: int) -> int:
     from rich.console import Console
     from rich.text import Text
 
+    from boathouse.redaction import without_passwords
+
+    message, hint = without_passwords(message), without_passwords(hint)
     if _state().json:
         print(json.dumps({"error": message, "hint": hint, "exit_code": code}))
         return code

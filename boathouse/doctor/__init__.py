@@ -38,6 +38,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
 def _in_lake(settings: Settings) -> Iterator[Finding]:
     try:
         with lake.connect(settings, read_only=True) as opened:
+            yield from found("lock", lambda: lake_checks.check_shared_lock(opened, settings))
             yield from found("catalogue", lambda: lake_checks.check_catalog(opened))
             yield from found("catalogue", lambda: lake_checks.check_identity(opened, settings))
             yield from found("files", lambda: lake_checks.check_files(opened, settings))

@@ -25,6 +25,8 @@ _RESTORE = "Put the last backup back: `boathouse restore <backup> --overwrite`."
 
 def check_lock(settings: Settings) -> Iterator[Finding]:
     """Look at the writer lock of this machine, without taking it for longer than an instant."""
+    if settings.postgres is not None:
+        return  # the catalogue knows who writes: `check_shared_lock`
     holder = lock.holder(settings)
     if not lock.is_file_held(settings.lock_file):
         last = f"; last taken by {holder}" if holder else ""
@@ -46,10 +48,33 @@ def check_lock(settings: Settings) -> Iterator[Finding]:
             f"`fuser {settings.lock_file}` names the process; end it.",
         )
         return
+    yield _writing(holder)
+
+
+def check_shared_lock(opened: Lake, settings: Settings) -> Iterator[Finding]:
+    """Look at the writer lock that all machines share whose catalogue is in PostgreSQL."""
+    if settings.postgres is None:
+        return
+    holder = lock.shared_holder(opened.con)
+    if holder is None:
+        yield Finding("lock", "ok", "Nobody is writing, on any machine.")
+    elif not holder.since:
+        yield Finding(
+            "lock",
+            "ok",
+            "Somebody is writing, who has not noted who it is.",
+            "`select * from pg_locks where locktype = 'advisory'`, asked of the catalogue's "
+            "database, names the session.",
+        )
+    else:
+        yield _writing(holder)
+
+
+def _writing(holder: lock.Holder) -> Finding:
     since = datetime.fromisoformat(holder.since)
     hours = (datetime.now(UTC) - since.replace(tzinfo=UTC)).total_seconds() / 3600
     is_long = hours > _LONG_HOURS
-    yield Finding(
+    return Finding(
         "lock",
         "warning" if is_long else "ok",
         f"{holder} is writing.",

@@ -42,6 +42,7 @@ _MACHINE = (
 )
 
 
+@lock.starting_over
 def load(
     settings: Settings,
     contracts: Mapping[str, Contract],

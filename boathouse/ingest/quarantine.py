@@ -139,6 +139,7 @@ def _reason(path: Path) -> str:
         return "unknown: there is no reason beside it"
 
 
+@lock.starting_over
 def replay(
     settings: Settings, contracts: Mapping[str, Contract], sources: tuple[str, ...] = ()
 ) -> LoadReport:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from boathouse import identity, lake_files
+from boathouse import identity, lake_files, lock
 from boathouse.checkpoints import reached
 from boathouse.errors import LakeError
 from boathouse.lake import Lake
@@ -76,6 +76,7 @@ def _remove(lake: Lake, settings: Settings, dry_run: bool) -> Removed:
     require_unused([*unused, *orphans], lake_files.referenced(lake, settings))
     size = sum(_size(path) for path in {*unused, *orphans})
     if not dry_run:
+        lock.require(settings)
         if unused:
             _ask(lake, settings, "ducklake_cleanup_old_files")
         reached("maintain:unused-removed")

@@ -26,6 +26,7 @@ COMMAND = "boathouse maintain"
 _SHOWN = 10
 
 
+@lock.starting_over
 def maintain(
     settings: Settings,
     *,

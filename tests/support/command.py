@@ -45,7 +45,7 @@ class House:
     def boathouse(self, *arguments: str, code: int = 0, **environment: str) -> Done:
         """Run a command to its end; its exit code must be `code`, and it shows no traceback."""
         done = forked.run(
-            ["boathouse", *arguments], **self._how(environment), timeout=PATIENCE_SECONDS
+            ["boathouse", *arguments], **self.how(environment), timeout=PATIENCE_SECONDS
         )
         told = f"boathouse {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == code, f"exit code {done.returncode}: {told}"
@@ -58,7 +58,7 @@ class House:
 
     def dbt(self, *arguments: str, code: int = 0) -> Done:
         """Run dbt as typed by hand in the project's folder."""
-        done = forked.run(self._dbt(arguments), **self._how({}), timeout=PATIENCE_SECONDS)
+        done = forked.run(self._dbt(arguments), **self.how({}), timeout=PATIENCE_SECONDS)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -74,7 +74,7 @@ class House:
         }
         process = subprocess.Popen(
             commands[program],
-            **self._how(environment),
+            **self.how(environment),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -88,7 +88,7 @@ class House:
     def _dbt(self, arguments: Sequence[str]) -> list[str]:
         return [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments]
 
-    def _how(self, environment: dict[str, str]) -> dict[str, Any]:
+    def how(self, environment: dict[str, str]) -> dict[str, Any]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("BOATHOUSE_", "DBT_"))}
         ours = {
             "PYTHONPATH": str(REPOSITORY),

@@ -53,6 +53,8 @@ def run(
             code = int(answer.readline())
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
+            ours.settimeout(None)
+            ours.recv(16)  # it has ended
             raise subprocess.TimeoutExpired(list(arguments), timeout) from None
         stdout.seek(0)
         stderr.seek(0)

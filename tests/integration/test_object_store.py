@@ -1,0 +1,157 @@
+"""A lake in an object store: its prefix knows whose it is, and nothing of others is touched."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from support.command import House
+from support.homes import copy_project
+
+BUCKET = "boats"
+DAY_1 = "PurchaseID,product,user,date\n1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
+DAY_2 = "PurchaseID,product,user,date\n1,14,31,2023-07-02\n2,13,32,2023-07-01\n"
+AT_ONCE = {"BOATHOUSE_KEEP_SNAPSHOTS_DAYS": "0", "BOATHOUSE_KEEP_FILES_HOURS": "0"}
+WRITING = ("load", "run", "maintain", "release")
+
+
+@dataclass(frozen=True)
+class Store:
+    """An S3 server with one bucket."""
+
+    address: str
+    client: Any
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what commands need to find it."""
+        return {
+            "DUCKDB_S3_ENDPOINT": self.address,
+            "DUCKDB_S3_USE_SSL": "false",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+        }
+
+    def objects(self) -> dict[str, bytes]:
+        """Return all objects by their names."""
+        listed = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        names = [each["Key"] for each in listed]
+        return {
+            name: self.client.get_object(Bucket=BUCKET, Key=name)["Body"].read() for name in names
+        }
+
+    def put(self, objects: dict[str, bytes]) -> None:
+        """Let the bucket hold these objects and no others."""
+        for name in self.objects().keys() - objects.keys():
+            self.client.delete_object(Bucket=BUCKET, Key=name)
+        for name, content in objects.items():
+            self.client.put_object(Bucket=BUCKET, Key=name, Body=content)
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        client = boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        client.create_bucket(Bucket=BUCKET)
+        # DuckDB asks for <bucket>.<address>, which is this machine for localhost alone.
+        yield Store(f"localhost:{port}", client)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def made(store: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[House, dict[str, bytes]]:
+    """Return a house whose lake is in the store, after a run, and the objects of that lake."""
+    folder = tmp_path_factory.mktemp("afloat")
+    environment = {**store.environment, **AT_ONCE, "BOATHOUSE_LAKE": f"s3://{BUCKET}/lake"}
+    house = House(copy_project(folder / "project", ["purchases"]), folder / "home", environment)
+    house.drop("purchases", "purchases_2023-07-21.csv", DAY_1)
+    house.boathouse("run")
+    return house, store.objects()
+
+
+@pytest.fixture
+def house(made: tuple[House, dict[str, bytes]], store: Store, tmp_path: Path) -> House:
+    """Return a copy of that house, with a file that waits, and the store as it was."""
+    original, objects = made
+    store.put(objects)
+    house = original.clone(tmp_path / "home")
+    house.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
+    return house
+
+
+def elsewhere(house: House, **environment: str) -> House:
+    return replace(house, environment={**house.environment, **environment})
+
+
+def require_refusal(house: House, store: Store, *said: str) -> None:
+    """Check that nothing that writes does so, nor deletes anything, and that the reason is told."""
+    before = store.objects()
+    for command in WRITING:
+        told = house.boathouse(command, code=1).stderr
+        assert any(each in told for each in said), told
+    assert store.objects() == before
+    assert (house.home / "landing/purchases/purchases_2023-07-22.csv").exists()
+
+
+def test_prefix_carries_the_identity_of_its_lake(house: House, store: Store) -> None:
+    home = json.loads((house.home / "boathouse.json").read_text())
+    mark = json.loads(store.objects()["lake/boathouse.json"])
+    assert mark["lake"] == home["lake"]
+    assert any(name.endswith(".parquet") for name in store.objects())
+    house.boathouse("run")
+    house.boathouse("maintain")
+    assert house.released("select count(*) from marts.fct_purchase_versions") == [(3,)]
+    assert json.loads(store.objects()["lake/boathouse.json"]) == mark
+
+
+def test_wrong_prefix_is_refused(house: House, store: Store) -> None:
+    wrong = elsewhere(house, BOATHOUSE_LAKE=f"s3://{BUCKET}/lakes")
+    require_refusal(wrong, store, f"are in s3://{BUCKET}/lake/ according to its catalogue")
+    house.boathouse("run")
+
+
+def test_prefix_of_a_foreign_lake_is_refused(house: House, store: Store) -> None:
+    foreign = {"lake": "f" * 32, "format": 1}
+    store.put({**store.objects(), "lake/boathouse.json": json.dumps(foreign).encode()})
+    require_refusal(house, store, "do not belong together")
+
+
+def test_new_home_does_not_take_the_prefix_of_a_lake_for_its_own(
+    house: House, store: Store, tmp_path: Path
+) -> None:
+    new = House(house.project, tmp_path / "new", house.environment)
+    before = store.objects()
+    new.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
+    for command in ("load", "run"):
+        told = new.boathouse(command, code=1).stderr
+        assert f"s3://{BUCKET}/lake has files of a lake" in told, told
+    assert store.objects() == before
+
+
+def test_emptied_bucket_is_refused(house: House, store: Store) -> None:
+    before = store.objects()
+    store.put({})
+    require_refusal(house, store, "has none of the files that")
+    store.put(before)
+    house.boathouse("run")
+    assert house.released("select count(*) from marts.fct_purchase_versions") == [(3,)]
+
+
+def test_store_that_does_not_answer_is_no_empty_one(house: House, store: Store) -> None:
+    lost = elsewhere(house, DUCKDB_S3_ENDPOINT="localhost:1")
+    require_refusal(lost, store, "does not answer", "Could not", "could not")
