@@ -27,17 +27,18 @@ _REFERENCED = """
     ),
 
     files as (
-        select table_id, path, path_is_relative, file_size_bytes
+        select table_id, path, path_is_relative, file_size_bytes, record_count
         from __ducklake_metadata_lake.ducklake_data_file
         union all
-        select table_id, path, path_is_relative, file_size_bytes
+        select table_id, path, path_is_relative, file_size_bytes, delete_count
         from __ducklake_metadata_lake.ducklake_delete_file
     )
 
     select
         tables.schema_name || '.' || tables.table_name,
         case when files.path_is_relative then tables.folder else '' end || files.path,
-        files.file_size_bytes
+        files.file_size_bytes,
+        files.record_count
     from files
     inner join tables on files.table_id = tables.table_id
     order by all
@@ -51,6 +52,7 @@ class LakeFile:
     table: str  # schema.table
     path: str  # absolute, or an object's address
     size: int  # bytes
+    rows: int
 
 
 def is_local(settings: Settings) -> bool:

@@ -91,13 +91,17 @@ _KINDS = (
     _Kind(
         DamagedError,
         "The lake is damaged",
-        "`boathouse doctor` names all that is damaged. Put it right, or restore the last backup "
-        "(`boathouse restore <backup> --overwrite`).",
+        "`boathouse doctor --deep` names all that is damaged, and what to do about each.",
         _words(
             *("file is not a database", "disk image is malformed", "no magic bytes"),
             *("invalid footer", "not a parquet file", "ducklake_[a-z_]+ does not exist"),
             *(r"cannot open file .*no such file", "HTTP (code )?404", r"\(HTTP 404"),
-            *("variable-length int over", "input/output error", "corrupt"),
+            *(
+                "variable-length int over",
+                "input/output error",
+                "corrupt",
+                "could not read (enough|all) bytes",
+            ),
         ),
         frozenset({errno.EIO}),
     ),
@@ -164,6 +168,12 @@ def is_full_disk(error: BaseException) -> bool:
     """Return whether an error of DuckDB says that there was no space left."""
     kind = _kind_of(error)
     return isinstance(error, duckdb.Error) and kind is not None and kind.make is DiskFullError
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return whether an error of DuckDB says that a file is not what was written."""
+    kind = _kind_of(error)
+    return isinstance(error, duckdb.Error) and kind is not None and kind.make is DamagedError
 
 
 def _is_of_lake(file: str, settings: Settings) -> bool:

@@ -30,7 +30,7 @@ from boathouse.ingest.deliveries import is_open_for_writing
 from boathouse.ingest.disposal import reason_path
 from boathouse.lake import Lake
 from boathouse.maintain.removal import files_lock
-from boathouse.release import lookups
+from boathouse.release import checksums, lookups
 from boathouse.release.files import current_id, kept_ids, kept_path, path_of
 from boathouse.settings import Settings
 from boathouse.status import has_meta
@@ -184,8 +184,9 @@ def _releases(settings: Settings, held: ExitStack) -> tuple[dict[str, BinaryIO],
     if current is not None and current not in ids:  # released at this moment
         hold(path_of(settings, current), kept_path(settings, current).name)
         ids.append(current)
-    for path in (lookups.beside(kept_path(settings, release_id)) for release_id in ids):
-        hold(path, path.name)
+    for path in (kept_path(settings, release_id) for release_id in ids):
+        for beside in (lookups.beside(path), checksums.beside(path)):
+            hold(beside, beside.name)
     return found, current
 
 

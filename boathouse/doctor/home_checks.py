@@ -3,7 +3,7 @@
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
@@ -18,11 +18,10 @@ from boathouse.doctor.findings import Finding
 from boathouse.ingest import deliveries
 from boathouse.ingest.disposal import EARLIER, REASON_SUFFIX
 from boathouse.lake import Lake
-from boathouse.release import ReleaseInfo, current_release, list_releases, readers
-from boathouse.release.about import Written, read_base
+from boathouse.release import ReleaseInfo, current_release, damage, list_releases, readers
+from boathouse.release.about import read_base
 from boathouse.release.files import kept_ids
 from boathouse.settings import MIB, Settings
-from boathouse.sql import identifier, literal
 
 _LEAST_FREE = 200 * MIB
 _LONG_SECONDS = 3600
@@ -45,14 +44,16 @@ def check_release(settings: Settings) -> Iterator[Finding]:
         yield Finding("release", "warning", "Nothing was released yet.", "Run `boathouse run`.")
         return
     base = read_base(current)
-    wrong = _wrong_tables(current.path, base.written if base else {})
+    written = base.written.values() if base else ()
+    wrong = damage.of_tables(current.path, written, is_deep=False)
     if base is None or wrong or current.release_id not in kept:
         yield Finding(
             "release",
             "problem",
             f"{current.path} is not what release {current.release_id} was"
             + (f": {', '.join(wrong)}." if wrong else "."),
-            "Put a kept release back with `boathouse rollback`.",
+            "`boathouse release` writes it anew from the lake; `boathouse rollback` shows an "
+            "earlier one.",
         )
         return
     spoilt = list(_check_readers(settings, current))
@@ -90,18 +91,6 @@ def _check_readers(settings: Settings, current: ReleaseInfo) -> Iterator[Finding
             "put there.",
             f"Keep tables of your own in another file and attach this one; {put_right}",
         )
-
-
-def _wrong_tables(path: Path, written: Mapping[tuple[str, str], Written]) -> list[str]:
-    wrong = []
-    with duckdb.connect() as con:
-        con.execute(f"attach {literal(str(path))} as released (read_only)")
-        for (schema, name), about in written.items():
-            table = f"released.{identifier(schema)}.{identifier(name)}"
-            rows = con.execute(f"select count(*) from {table}").fetchall()[0][0]
-            if rows != about.rows:
-                wrong.append(f"{schema}.{name} has {rows:,} rows")
-    return wrong
 
 
 def check_release_snapshot(opened: Lake, settings: Settings) -> Iterator[Finding]:

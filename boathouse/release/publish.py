@@ -1,7 +1,7 @@
 """Releasing: only what passed every test, only as a whole, in one atomic step; and going back."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from boathouse.checkpoints import reached
 from boathouse.contracts import load_contracts
 from boathouse.errors import IdentityError, ReleaseError
 from boathouse.lake import Lake
-from boathouse.release import files
+from boathouse.release import damage, files
 from boathouse.release.about import About, Written, read_base
 from boathouse.release.audit import audit
 from boathouse.release.contents import read_contents
@@ -116,6 +116,12 @@ class _Release:
         with self._timed("plan"):
             plan = self._plan(opened, shown)
         if shown is not None and not plan.has_changes:
+            # A job does not read all of it each time that it finds nothing to do.
+            if not self.keep_rollback:
+                damaged = damage.of_release(shown)
+                if damaged:
+                    return self._make(opened, from_nothing(plan), damaged)
+                files.mend_readers(self.settings, is_deep=True)
             return self._report(shown, plan, is_new=False, reason="Nothing has changed since.")
         if not self.allow_shrink:
             with self._timed("check"):
@@ -147,6 +153,9 @@ class _Release:
         if shown is not None and self.keep_rollback:
             reason = f"Rolled back to release {shown.release_id}; nothing has changed since."
             return self._report(shown, plan, is_new=False, reason=reason, is_rolled_back=True)
+        damaged = damage.of_release(newest)
+        if damaged:
+            return self._make(opened, from_nothing(plan), damaged)
         with self._timed("swap"):
             files.show(self.settings, newest.release_id)
         with self._timed("note"):
@@ -154,10 +163,15 @@ class _Release:
         reason = f"Nothing has changed since release {newest.release_id}, which is back."
         return self._report(self._current(), plan, is_new=False, reason=reason)
 
-    def _make(self, opened: Lake, plan: Plan) -> ReleaseReport:
-        """Write, audit and swap in a new release."""
-        if plan.base is not None and plan.base.free_share > _MOST_FREE:
-            plan = from_nothing(plan)
+    def _make(self, opened: Lake, plan: Plan, damaged: Sequence[str] = ()) -> ReleaseReport:
+        """Write, audit and swap in a new release; `damaged` is what the one before has lost."""
+        if plan.base is not None:
+            with self._timed("verify"):
+                carried = [each.before for each in plan.steps if each.way is not Way.FULL]
+                lost = damage.of_file(plan.base.path, filter(None, carried))
+                damaged = lost + damage.of_lookups(plan.base.path)
+            if lost or plan.base.free_share > _MOST_FREE:
+                plan = from_nothing(plan)
         home = identity.of_home(self.settings)
         assert home is not None  # whoever attaches the lake as the one writer sees to it
         about = About(
@@ -182,7 +196,12 @@ class _Release:
             reached("release:noted")
             files.prune(self.settings)
         return self._report(
-            self._current(), plan, is_new=True, reason="Released.", marts=tuple(marts)
+            self._current(),
+            plan,
+            is_new=True,
+            reason="Released.",
+            marts=tuple(marts),
+            damaged=tuple(damaged),
         )
 
     def _write(
@@ -216,9 +235,18 @@ class _Release:
         reason: str,
         is_rolled_back: bool = False,
         marts: tuple[MartReport, ...] = (),
+        damaged: tuple[str, ...] = (),
     ) -> ReleaseReport:
-        left_out = tuple(plan.contents.left_out)
-        return ReleaseReport(shown, is_new, is_rolled_back, reason, marts, left_out, self.seconds)
+        return ReleaseReport(
+            release=shown,
+            is_new=is_new,
+            is_rolled_back=is_rolled_back,
+            reason=reason,
+            marts=marts,
+            left_out=tuple(plan.contents.left_out),
+            damaged=damaged,
+            seconds=self.seconds,
+        )
 
     def _tell(self, step: str, done: int, total: int) -> None:
         if self.on_progress is not None:
@@ -300,13 +328,20 @@ def rollback(settings: Settings, release_id: int | None = None) -> ReleaseInfo:
     whoever releases next. A release that is just being made still comes after it.
 
     Raises:
-        ReleaseError: it is not kept; says which are.
+        ReleaseError: it is not kept (says which are), or is damaged.
     """
     files.name_shown(settings)
     kept = files.list_releases(settings)
     current = files.current_id(settings)
     chosen = _choose(kept, current, release_id)
     if chosen.release_id != current:
+        damaged = damage.of_release(chosen)
+        if damaged:
+            raise ReleaseError(
+                f"Release {chosen.release_id} is damaged: {'; '.join(damaged)}.",
+                hint="Readers see what they saw. Name another one, or make a new release with "
+                "`boathouse release`.",
+            )
         files.show(settings, chosen.release_id)
         reached("rollback:shown")
     if lock.held_here(settings) or not lock.is_held(settings):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boathouse.checkpoints import reached
-from boathouse.release.copying import copy, sync
+from boathouse.release.copying import checksum, copy, sync
 from boathouse.settings import Settings
 
 READ_ONLY = 0o444  # whoever opens a released file to write in it is told no
@@ -102,8 +102,11 @@ def _link(settings: Settings, release_id: int, file: Path, link: Path) -> None:
         copied.replace(link)
 
 
-def is_as_released(settings: Settings, file: Path) -> bool:
-    """Return whether what everybody opens has not been changed since it was copied from a file."""
+def is_as_released(settings: Settings, file: Path, *, is_deep: bool = False) -> bool:
+    """Return whether what everybody opens has not been changed since it was copied from a file.
+
+    With `is_deep` every byte is compared.
+    """
     path = _copied(settings) or settings.warehouse
     if list(path.parent.glob(f"{path.name}.*")):  # what a writer has not brought into it
         return False
@@ -111,7 +114,9 @@ def is_as_released(settings: Settings, file: Path) -> bool:
         seen, released = path.stat(), file.stat()
     except FileNotFoundError:
         return False
-    return (seen.st_size, seen.st_mtime_ns) == (released.st_size, released.st_mtime_ns)
+    if (seen.st_size, seen.st_mtime_ns) != (released.st_size, released.st_mtime_ns):
+        return False
+    return not is_deep or checksum(path) == checksum(file)
 
 
 def is_apart(settings: Settings, file: Path) -> bool:

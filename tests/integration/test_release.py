@@ -74,8 +74,8 @@ def assert_tidy(settings: Settings) -> None:
     """Check that what lies on the disk, what readers see and what the lake says are the same."""
     kept = list_releases(settings)
     names = {path.name for path in settings.releases.iterdir()}
-    both = ("duckdb", "lookups.sqlite")
-    assert names == {f"{each.release_id}.{ending}" for each in kept for ending in both}
+    endings = ("duckdb", "lookups.sqlite", "sha256")
+    assert names == {f"{each.release_id}.{ending}" for each in kept for ending in endings}
     assert not list(settings.home_folder.glob(".*.tmp"))
     current = current_release(settings)
     assert [each for each in kept if each.is_current] == [current]
