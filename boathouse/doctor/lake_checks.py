@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from boathouse import identity, lake_files, lake_place, lock
+from boathouse import disk, identity, lake_files, lake_place, lock
 from boathouse.backup.catalog_copy import check_catalog as integrity_problem
 from boathouse.doctor.findings import Finding
 from boathouse.lake import Lake
 from boathouse.release import held_back
 from boathouse.settings import Settings
 from boathouse.status import find_last_build, has_meta
+from boathouse.surroundings import tells_of_full_disk
 
 _LONG_HOURS = 6
 # What a writer has just written is in no catalogue before it commits.
@@ -91,7 +92,10 @@ def check_catalog_file(settings: Settings) -> Iterator[Finding]:
         return
     with lake_place.openable(settings, read_only=True) as given:
         problem = integrity_problem(given.catalog_file or path)
-    if problem:
+    if tells_of_full_disk(problem):
+        what = f"{path} cannot be looked at on a full disk: {problem}"
+        yield Finding("catalogue", "problem", what, disk.HINT)
+    elif problem:
         yield Finding("catalogue", "problem", f"{path} is damaged: {problem}", _RESTORE)
     else:
         yield Finding("catalogue", "ok", f"{path} passes SQLite's integrity check.")

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from boathouse import identity, lake, lock
+from boathouse import disk, identity, lake, lock, surroundings
 from boathouse.build.blockers import Blocker, find_blockers, keep_latest_results
 from boathouse.checkpoints import reached
 from boathouse.contracts import load_contracts
-from boathouse.errors import IdentityError, ReleaseError
+from boathouse.errors import BoathouseError, DiskFullError, IdentityError, ReleaseError
 from boathouse.lake import Lake
 from boathouse.release import damage, files
 from boathouse.release.about import About, Written, read_base
@@ -65,6 +65,7 @@ def release(
     Raises:
         ReleaseError: the lake is not in a state to be released, or the file could not be written.
             Readers go on seeing what they saw.
+        DiskFullError: there is no room for the file; likewise.
         LockTimeoutError: another writer was not done in time.
     """
     with lock.writer(settings, _COMMAND):
@@ -75,14 +76,30 @@ def release(
         try:
             with lake.connect(settings) as opened:
                 return work.run(opened)
-        except _CANNOT_WRITE as error:
-            raise ReleaseError(
-                f"The release could not be made: {error}",
-                hint="Readers see one whole release: `boathouse releases` says which. Look for "
-                f"free space in {settings.home_folder}, then run `boathouse release` again.",
-            ) from error
+        except (*_CANNOT_WRITE, DiskFullError) as error:
+            raise _unwritten(error, settings) from error
         finally:
             files.tidy(settings)
+
+
+def _unwritten(error: Exception, settings: Settings) -> BoathouseError:
+    """Return the error of a release that could not be written."""
+    is_told = isinstance(error, BoathouseError)
+    expected = error if is_told else surroundings.as_expected(error, settings)
+    readers = "Readers see one whole release: `boathouse releases` says which."
+    if isinstance(expected, DiskFullError):
+        newest = files.kept_ids(settings)[-1:]
+        size = disk.used(files.kept_path(settings, each) for each in newest)
+        takes = f" The last one takes {disk.shown(size)}, twice: once for readers." if size else ""
+        return DiskFullError(
+            f"The release could not be made. {expected.message}.{takes}",
+            hint=f"{expected.hint} {readers}",
+            place=expected.place,
+        )
+    return ReleaseError(
+        f"The release could not be made: {error}",
+        hint=f"{readers} Run `boathouse release` again.",
+    )
 
 
 @dataclass

@@ -86,11 +86,15 @@ def _link(settings: Settings, release_id: int, file: Path, link: Path) -> None:
     place = folder(settings)
     place.mkdir(exist_ok=True)
     copied = place / f"{release_id}-{secrets.token_hex(4)}.duckdb"
-    copy(file, copied)
-    stat = file.stat()
-    os.utime(copied, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    copied.chmod(READ_ONLY)
-    sync(copied)
+    try:
+        copy(file, copied)
+        stat = file.stat()
+        os.utime(copied, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        copied.chmod(READ_ONLY)
+        sync(copied)
+    except OSError:  # the disk is full, say
+        copied.unlink(missing_ok=True)
+        raise
     sync(place)
     reached("release:copied-for-readers")
     link.unlink(missing_ok=True)

@@ -683,17 +683,17 @@ def test_full_disk_leaves_the_release_before_and_says_so(house: Settings) -> Non
     process = houses.python(
         house,
         "import resource\n"
-        "from boathouse.errors import ReleaseError\n"
+        "from boathouse.errors import DiskFullError\n"
         "from boathouse.release import release\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))\n"
         "try:\n"
         "    release(settings)\n"
-        "except ReleaseError as error:\n"
+        "except DiskFullError as error:\n"
         "    print(error)",
     )
     output, errors = process.communicate()
     assert "The release could not be made" in output, errors
-    assert "free space" in output
+    assert "Make room" in output
     assert seen(house) == 60
     assert_tidy(house)
     release(house)
