@@ -244,8 +244,8 @@ def _add_lake(writing: Sink, settings: Settings, wanted: list[lake_files.LakeFil
     if damaged:
         raise BackupError(
             f"{len(damaged)} files of the lake are missing or damaged:\n  "
-            + "\n  ".join(damaged[:_SHOWN]),
-            hint="Nothing was written. `boathouse restore` puts an earlier backup back.",
+            + "\n  ".join(map(str, damaged[:_SHOWN])),
+            hint="Nothing was written. `boathouse doctor` says what to do about each.",
         )
     folder = Path(settings.data_path)
     for file in wanted:

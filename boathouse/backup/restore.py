@@ -143,7 +143,10 @@ def _finish(made: Settings, beside: Path, contents: Contents) -> None:
         snapshot = opened.current_snapshot()
         damaged = lake_files.damaged(lake_files.referenced(opened, there))
     if problem or damaged or snapshot != contents.lake_snapshot:
-        lines = [problem or f"snapshot {snapshot}, not {contents.lake_snapshot}", *damaged[:_SHOWN]]
+        lines = [
+            problem or f"snapshot {snapshot}, not {contents.lake_snapshot}",
+            *map(str, damaged[:_SHOWN]),
+        ]
         raise BackupError(
             "What the backup holds is no whole lake:\n  " + "\n  ".join(lines),
             hint="Nothing was restored. Use another backup.",

@@ -45,14 +45,15 @@ def _in_lake(settings: Settings, is_deep: bool) -> Iterator[Finding]:
         with lake.connect(settings, read_only=True) as opened:
             yield from found("catalogue", lambda: lake_checks.check_catalog(opened))
             yield from found("catalogue", lambda: lake_checks.check_identity(opened, settings))
-            yield from found("files", lambda: lake_checks.check_files(opened, settings))
+            check_files = deep_checks.check_files if is_deep else lake_checks.check_files
+            yield from found("files", lambda: check_files(opened, settings))
+            yield from found("files", lambda: lake_checks.check_orphans(opened, settings))
             yield from found("build", lambda: lake_checks.check_build(opened, settings))
             yield from found("release", lambda: lake_checks.check_held_back(opened, settings))
             yield from found(
                 "release", lambda: home_checks.check_release_snapshot(opened, settings)
             )
             if is_deep:
-                yield from found("files", lambda: deep_checks.check_files(opened, settings))
                 yield from found("files", lambda: deep_checks.check_marts(opened, settings))
                 yield from found("archive", lambda: deep_checks.check_archive(opened, settings))
     except duckdb.Error as error:

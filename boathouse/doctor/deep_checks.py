@@ -11,9 +11,10 @@ import duckdb
 
 from boathouse import lake_files
 from boathouse.doctor.findings import Finding
+from boathouse.doctor.lake_checks import tell_damaged
 from boathouse.ingest import ledger
 from boathouse.lake import Lake
-from boathouse.lake_files import LakeFile
+from boathouse.lake_files import Damaged, LakeFile
 from boathouse.release import current_release, damage, list_releases, readers
 from boathouse.release.about import Written, read_base
 from boathouse.release.contents import MARTS
@@ -21,9 +22,6 @@ from boathouse.settings import ENVIRONMENT_FILE, Settings
 from boathouse.sql import identifier, literal
 
 _SHOWN = 3
-# Schemas of what dbt makes from raw: only snapshots cannot be made again.
-_MADE = ("seeds", "staging", "intermediate", MARTS)
-_RESTORE = "Put the last backup back: `boathouse restore <backup> --overwrite`."
 _ARCHIVED = f"""
     select source, load_id, file_name, file_sha256
     from lake.meta.loads
@@ -65,10 +63,15 @@ def check_releases(settings: Settings) -> Iterator[Finding]:
 def check_files(opened: Lake, settings: Settings) -> Iterator[Finding]:
     """Read every file of the lake."""
     files = lake_files.referenced(opened, settings)
-    wrong = [(file, said) for file in files if (said := _unreadable(opened, file))]
-    for file, said in wrong:
-        yield Finding("files", "problem", f"{file.table}: {file.path}: {said}", _how_to_mend(file))
-    if not wrong:
+    damaged = lake_files.damaged(files) if lake_files.is_local(settings) else []
+    known = {each.file for each in damaged}
+    damaged += [
+        Damaged(file, said)
+        for file in files
+        if file not in known and (said := _unreadable(opened, file))
+    ]
+    yield from tell_damaged(damaged, len(files))
+    if not damaged:
         rows = sum(file.rows for file in files)
         yield Finding("files", "ok", f"All {len(files):,} files can be read ({rows:,} rows).")
 
@@ -83,13 +86,6 @@ def _unreadable(opened: Lake, file: LakeFile) -> str:
     except duckdb.Error as error:
         return str(error).partition("\n")[0]
     return "" if rows == file.rows else f"{rows:,} rows, not {file.rows:,}"
-
-
-def _how_to_mend(file: LakeFile) -> str:
-    schema, _, table = file.table.partition(".")
-    if schema not in _MADE:
-        return _RESTORE
-    return f"`boathouse build --full-refresh --select {table}` makes it anew; or restore a backup."
 
 
 def check_marts(opened: Lake, settings: Settings) -> Iterator[Finding]:
