@@ -51,7 +51,7 @@ def adopt(settings: Settings) -> Adopted:
 def _require_files(opened: lake.Lake, settings: Settings) -> None:
     files = lake_files.referenced(opened, settings)
     if lake_files.is_local(settings):
-        lost = lake_files.damaged(files)
+        lost = [str(each) for each in lake_files.damaged(files)]
     else:
         lost = [f.path for f in files if not lake_place.is_there(opened.con, f.path)]
     if lost:

@@ -27,17 +27,31 @@ _REFERENCED = """
     ),
 
     files as (
-        select table_id, path, path_is_relative, file_size_bytes
+        select
+            table_id,
+            path,
+            path_is_relative,
+            file_size_bytes,
+            record_count,
+            end_snapshot is null as is_current
         from __ducklake_metadata_lake.ducklake_data_file
         union all
-        select table_id, path, path_is_relative, file_size_bytes
+        select
+            table_id,
+            path,
+            path_is_relative,
+            file_size_bytes,
+            delete_count,
+            end_snapshot is null
         from __ducklake_metadata_lake.ducklake_delete_file
     )
 
     select
         tables.schema_name || '.' || tables.table_name,
         case when files.path_is_relative then tables.folder else '' end || files.path,
-        files.file_size_bytes
+        files.file_size_bytes,
+        files.record_count,
+        files.is_current
     from files
     inner join tables on files.table_id = tables.table_id
     order by all
@@ -51,6 +65,19 @@ class LakeFile:
     table: str  # schema.table
     path: str  # absolute, or an object's address
     size: int  # bytes
+    rows: int
+    is_current: bool  # else only earlier snapshots need it
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A file that is not as it was written, and how."""
+
+    file: LakeFile
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.file.table}: {self.file.path}: {self.said}"
 
 
 def is_local(settings: Settings) -> bool:
@@ -65,15 +92,15 @@ def referenced(lake: Lake, settings: Settings) -> list[LakeFile]:
     return [LakeFile(*row) for row in lake.rows(query)]
 
 
-def damaged(files: list[LakeFile]) -> list[str]:
-    """Return a line for each local file that is missing or has another size."""
+def damaged(files: list[LakeFile]) -> list[Damaged]:
+    """Return the local files that are missing or have another size."""
     found = []
     for file in files:
         try:
             size = Path(file.path).stat().st_size
         except OSError as error:
-            found.append(f"{file.table}: {file.path}: {error.strerror}")
+            found.append(Damaged(file, str(error.strerror)))
             continue
         if size != file.size:
-            found.append(f"{file.table}: {file.path}: {size:,} bytes, not {file.size:,}")
+            found.append(Damaged(file, f"{size:,} bytes, not {file.size:,}"))
     return found

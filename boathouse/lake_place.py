@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
+from boathouse import disk
 from boathouse.errors import LakeError
 from boathouse.settings import Settings
 from boathouse.sql import literal
@@ -188,7 +189,7 @@ def openable(settings: Settings, *, read_only: bool) -> Iterator[Settings]:
     """Give settings whose catalogue opens: to be read, also where nothing may be written.
 
     SQLite keeps its books (`-shm`) beside a catalogue that many read. Where it cannot make them,
-    and nobody who writes has made them, a copy in a temporary folder is as good.
+    as on a full disk, and nobody who writes has made them, a copy in a temporary folder is as good.
     """
     catalog = settings.catalog_file
     if not read_only or catalog is None or not catalog.exists() or _has_books(catalog):
@@ -212,5 +213,6 @@ def _state(catalog: Path) -> tuple[bool, int, int]:
 
 
 def _has_books(catalog: Path) -> bool:
-    can_make = os.access(catalog.parent, os.W_OK) and os.access(catalog, os.W_OK)
+    is_allowed = os.access(catalog.parent, os.W_OK) and os.access(catalog, os.W_OK)
+    can_make = is_allowed and not disk.of(catalog).is_full
     return can_make or Path(f"{catalog}-shm").exists()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from boathouse import lake
+from boathouse import lake, surroundings
 from boathouse.errors import BoathouseError, UsageError
 from boathouse.release.about import require_known
 from boathouse.release.files import current_id, path_of
@@ -101,4 +101,10 @@ def execute(con: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelati
     try:
         return con.sql(query)
     except duckdb.Error as error:
-        raise QueryError(str(error)) from error
+        raise failed(error) from error
+
+
+def failed(error: duckdb.Error) -> QueryError:
+    """Return our own error for one of DuckDB's, with what to do when it speaks of damage."""
+    to_do = "`boathouse doctor --deep` says what is damaged, and what to do about it."
+    return QueryError(str(error), hint=to_do if surroundings.is_damage(error) else "")

@@ -7,11 +7,14 @@ An error that is about data or code, not about what we stand on, is none of thes
 import errno
 import re
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
+from boathouse import disk
 from boathouse.errors import (
     BoathouseError,
     BuildError,
@@ -47,9 +50,8 @@ def _words(*each: str) -> re.Pattern[str]:
 _KINDS = (
     _Kind(
         DiskFullError,
-        "There is no space left in {home}, or it cannot be written to",
-        "Make room (old files in archive/ and releases/ are the first to look at) and run "
-        "the same command again: nothing is half done.",
+        "There is no space left on {disk}, or it cannot be written to",
+        disk.HINT,
         # SQLite's last word is also that of a broken disk.
         # DuckDB, which keeps a tenth of a disk free, speaks of what it cannot offload.
         _words(
@@ -92,13 +94,17 @@ _KINDS = (
     _Kind(
         DamagedError,
         "The lake is damaged",
-        "`boathouse doctor` names all that is damaged. Put it right, or restore the last backup "
-        "(`boathouse restore <backup> --overwrite`).",
+        "`boathouse doctor --deep` names all that is damaged, and what to do about each.",
         _words(
             *("file is not a database", "disk image is malformed", "no magic bytes"),
             *("invalid footer", "not a parquet file", "ducklake_[a-z_]+ does not exist"),
             *(r"cannot open file .*no such file", "HTTP (code )?404", r"\(HTTP 404"),
-            *("variable-length int over", "input/output error", "corrupt"),
+            *(
+                "variable-length int over",
+                "input/output error",
+                "corrupt",
+                "could not read (enough|all) bytes",
+            ),
         ),
         frozenset({errno.EIO}),
     ),
@@ -141,7 +147,8 @@ def as_expected(error: BaseException, settings: Settings) -> BoathouseError | No
     for each in chain(error):
         kind = _kind_of(each)
         if kind is not None:
-            return _made(kind, _text(each), settings)
+            named = each.filename if isinstance(each, OSError) else None
+            return _made(kind, _text(each), settings, named)
     return None
 
 
@@ -162,9 +169,20 @@ def of_lake(error: duckdb.Error, settings: Settings) -> LakeError | None:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Return whether an error of DuckDB says that there was no space left."""
+    """Return whether an error says that there was no space left."""
     kind = _kind_of(error)
-    return isinstance(error, duckdb.Error) and kind is not None and kind.make is DiskFullError
+    return kind is not None and kind.make is DiskFullError
+
+
+def tells_of_full_disk(text: str) -> bool:
+    """Return whether what another process has said is that there was no space left."""
+    return _KINDS[0].words.search(text) is not None
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return whether an error of DuckDB says that a file is not what was written."""
+    kind = _kind_of(error)
+    return isinstance(error, duckdb.Error) and kind is not None and kind.make is DamagedError
 
 
 def _is_of_lake(file: str, settings: Settings) -> bool:
@@ -214,12 +232,30 @@ def _text(error: BaseException) -> str:
     return str(error).partition("\n")[0].strip() or type(error).__name__
 
 
-def _made(kind: _Kind, text: str, settings: Settings) -> LakeError:
+def _made(kind: _Kind, text: str, settings: Settings, named: object = None) -> LakeError:
+    """Return the error of a trouble; `named` is the file that it is about, if that is known."""
     text = without_passwords(text.strip())
-    file = _FILE.search(text)
-    place = file[1] if file and kind.make is DamagedError else _place(kind, settings)
-    said = kind.said.format(home=settings.home_folder)
-    return kind.make(f"{said}: {text}", hint=kind.hint, place=place)
+    found = _FILE.search(text)
+    file = str(named) if isinstance(named, str | Path) else found[1] if found else None
+    if kind.make is DiskFullError:
+        full = _full_disk(file, settings)
+        return kind.make(
+            f"{kind.said.format(disk=full)}: {text}", hint=kind.hint, place=str(full.mount)
+        )
+    place = file if file and kind.make is DamagedError else _place(kind, settings)
+    return kind.make(f"{kind.said}: {text}", hint=kind.hint, place=place)
+
+
+def _full_disk(file: str | None, settings: Settings) -> disk.Disk:
+    """Return the disk of a file, or of all that we write on the one with the least room."""
+    if file is not None and "://" not in file:
+        return disk.of(Path(file))
+    places = [settings.home_folder, Path(tempfile.gettempdir())]
+    if settings.catalog_file is not None:
+        places.append(settings.catalog_file)
+    if "://" not in settings.data_path:
+        places.append(Path(settings.data_path))
+    return min(map(disk.of, places), key=lambda each: each.free)
 
 
 def _place(kind: _Kind, settings: Settings) -> str:

@@ -10,7 +10,9 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from boathouse import disk
 from boathouse.errors import LakeError
+from boathouse.surroundings import tells_of_full_disk
 
 _BUSY_SECONDS = 30
 
@@ -19,9 +21,12 @@ def copy_catalog(source: Path, target: Path) -> None:
     """Copy the catalogue as of one instant.
 
     Raises:
+        DiskFullError: there is no room for it.
         LakeError: it cannot be read, or is damaged.
     """
     problem = _in_another_process("copy", source, target) or check_catalog(target)
+    if tells_of_full_disk(problem):
+        raise disk.refusal(target, f"the catalogue takes {disk.shown(disk.used([source]))}")
     if problem:
         raise LakeError(
             f"The lake's catalogue {source} is damaged, or cannot be read: {problem}",

@@ -10,32 +10,33 @@ and what comes after a little newer; either way the next run mends it as it mend
 """
 
 import os
-import shutil
 import time
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import duckdb
 
-from boathouse import __version__, api_keys, identity, lake, lake_files, lake_place
+from boathouse import __version__, api_keys, disk, identity, lake, lake_files, lake_place
 from boathouse.backup.catalog_copy import copy_catalog
 from boathouse.backup.contents import CATALOG, LAKE, LIST, BackupError, Contents, Sink, is_tar, sink
+from boathouse.backup.part import part_of
 from boathouse.checkpoints import reached
 from boathouse.errors import LakeError, UsageError
 from boathouse.ingest.deliveries import is_open_for_writing
 from boathouse.ingest.disposal import reason_path
 from boathouse.lake import Lake
 from boathouse.maintain.removal import files_lock
-from boathouse.release import lookups
+from boathouse.release import checksums, lookups
 from boathouse.release.files import current_id, kept_ids, kept_path, path_of
 from boathouse.settings import Settings
 from boathouse.status import has_meta
+from boathouse.surroundings import is_full_disk
 
 BACKUPS = "backups"
+_CONTENT = "content"
 _SHOWN = 10
 
 
@@ -71,6 +72,7 @@ def backup(settings: Settings, target: Path | None = None) -> BackupReport:
         UsageError: `target` is there already, or the catalogue or the files are not on this
             machine.
         BackupError: a file that the catalogue refers to is missing or damaged.
+        DiskFullError: there is no room for it; nothing of it stays.
         LakeError: there is no lake, or its catalogue cannot be read.
     """
     started = time.monotonic()
@@ -78,15 +80,19 @@ def backup(settings: Settings, target: Path | None = None) -> BackupReport:
     path = (target or _default(settings)).expanduser().absolute()
     if path.exists():
         raise UsageError(f"{path} is there already.", hint="Name a new folder or file.")
-    part = path.with_name(f".{path.name}.part")
     # Waits while maintenance deletes, or another backup is made: neither can be where nothing
     # may be written.
     is_writable = os.access(settings.home_folder, os.W_OK)
-    with files_lock(settings) if is_writable else nullcontext():
-        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
-        contents = _write(settings, part, path)
-    os.sync()  # thousands of files are on the disk sooner than one after the other
-    part.rename(path)
+    with files_lock(settings) if is_writable else nullcontext(), part_of(path) as part:
+        try:
+            contents = _write(settings, part, path)
+        except OSError as error:
+            if is_full_disk(error):
+                size = disk.used([Path(settings.data_path), *_others(settings)])
+                raise disk.refusal(path, f"a backup holds up to {disk.shown(size)}") from error
+            raise
+        os.sync()  # thousands of files are on the disk sooner than one after the other
+        (part / _CONTENT).rename(path)
     os.sync()
     return BackupReport(
         path=path,
@@ -125,17 +131,15 @@ def _default(settings: Settings) -> Path:
 
 
 def _write(settings: Settings, part: Path, path: Path) -> Contents:
-    """Write everything into `part`, a folder or file that is not there yet."""
+    """Write everything into a folder or file in `part`."""
     if not lake.exists(settings):
         raise LakeError(
             f"There is no lake in {settings.home_folder} yet.", hint="Run `boathouse run` first."
         )
-    part.parent.mkdir(parents=True, exist_ok=True)
-    is_packed = not path.name.endswith(".tar")
+    is_packed = is_tar(path) and not path.name.endswith(".tar")
     with (
-        TemporaryDirectory(prefix=f"{part.name}.", dir=part.parent) as work,
         ExitStack() as held,
-        sink(part, as_tar=is_tar(path), is_packed=is_packed) as writing,
+        sink(part / _CONTENT, as_tar=is_tar(path), is_packed=is_packed) as writing,
     ):
         releases, current = _releases(settings, held)
         _add_tree(writing, settings.home_folder, settings.rejected)
@@ -144,7 +148,7 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
         # Before the catalogue, which must not be older than what the home has seen.
         _add_if_there(writing, identity.FILE, settings.home_folder / identity.FILE)
         _add_if_there(writing, f"{LAKE}/{identity.FILE}", Path(settings.data_path) / identity.FILE)
-        copied = Path(work) / CATALOG
+        copied = part / CATALOG
         with lake_place.openable(settings, read_only=True) as given:
             copy_catalog(Path(given.catalog_uri.removeprefix("sqlite:")), copied)
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -153,6 +157,8 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
             snapshot, ledger = opened.current_snapshot(), _ledger(opened)
             wanted = lake_files.referenced(opened, settings)
         reached("backup:catalog-copied")
+        if not is_packed:
+            _require_room(settings, path, wanted)
         _add_lake(writing, settings, wanted)
         _add_archive(writing, settings, max((load_id for load_id, *_ in ledger), default=0))
         _add_tree(writing, settings.home_folder, settings.rejected)
@@ -163,10 +169,21 @@ def _write(settings: Settings, part: Path, path: Path) -> Contents:
         contents = Contents(
             made_at, snapshot, current, __version__, duckdb.__version__, dict(writing.files)
         )
-        listed = Path(work) / LIST
+        listed = part / LIST
         listed.write_text(contents.to_json(), encoding="utf-8")
         _add_if_there(writing, LIST, listed)
     return contents
+
+
+def _require_room(settings: Settings, path: Path, wanted: list[lake_files.LakeFile]) -> None:
+    """Do nothing when the largest parts of a backup, which are not written yet, fit."""
+    size = sum(file.size for file in wanted) + disk.used(_others(settings))
+    disk.require(path, size, f"the backup {path}")
+
+
+def _others(settings: Settings) -> list[Path]:
+    """Return what a backup holds beside the lake, but for what is small."""
+    return [settings.archive, settings.releases]
 
 
 def _releases(settings: Settings, held: ExitStack) -> tuple[dict[str, BinaryIO], int | None]:
@@ -184,8 +201,9 @@ def _releases(settings: Settings, held: ExitStack) -> tuple[dict[str, BinaryIO],
     if current is not None and current not in ids:  # released at this moment
         hold(path_of(settings, current), kept_path(settings, current).name)
         ids.append(current)
-    for path in (lookups.beside(kept_path(settings, release_id)) for release_id in ids):
-        hold(path, path.name)
+    for path in (kept_path(settings, release_id) for release_id in ids):
+        for beside in (lookups.beside(path), checksums.beside(path)):
+            hold(beside, beside.name)
     return found, current
 
 
@@ -226,8 +244,8 @@ def _add_lake(writing: Sink, settings: Settings, wanted: list[lake_files.LakeFil
     if damaged:
         raise BackupError(
             f"{len(damaged)} files of the lake are missing or damaged:\n  "
-            + "\n  ".join(damaged[:_SHOWN]),
-            hint="Nothing was written. `boathouse restore` puts an earlier backup back.",
+            + "\n  ".join(map(str, damaged[:_SHOWN])),
+            hint="Nothing was written. `boathouse doctor` says what to do about each.",
         )
     folder = Path(settings.data_path)
     for file in wanted:

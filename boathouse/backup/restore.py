@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from boathouse import lake, lake_files, lock
+from boathouse import disk, lake, lake_files, lock
 from boathouse.backup.catalog_copy import check_catalog
 from boathouse.backup.contents import CATALOG, BackupError, Contents, read_list, unpack
 from boathouse.backup.create import BACKUPS, require_local
@@ -21,6 +21,7 @@ from boathouse.checkpoints import reached
 from boathouse.errors import UsageError
 from boathouse.release.files import show
 from boathouse.settings import ENVIRONMENT_FILE, Settings
+from boathouse.surroundings import is_full_disk
 
 _OF_NO_VALUE = ("writer.lock", "writer.json", "backup.lock")
 _READ_ONLY = 0o444
@@ -60,6 +61,7 @@ def restore(
         UsageError: the home has data and `overwrite` was not said, is an environment, or catalogue
             and lake do not lie in it.
         BackupError: the backup is not whole; nothing was changed.
+        DiskFullError: there is no room for the home; nothing of it stays.
         LockTimeoutError: somebody was writing in the home for too long.
     """
     started = time.monotonic()
@@ -79,12 +81,20 @@ def restore(
     contents = read_list(source)
     beside = home.with_name(f".{home.name}.restoring")
     shutil.rmtree(beside, ignore_errors=True)
+    disk.require(home.parent, contents.size, f"the home {home}")
     beside.mkdir(parents=True)
-    unpack(source, contents, beside)
-    _finish(made, beside, contents)
-    os.sync()
-    reached("restore:written")
-    aside = _swap(made, beside, home)
+    try:
+        unpack(source, contents, beside)
+        _finish(made, beside, contents)
+        os.sync()
+        reached("restore:written")
+        aside = _swap(made, beside, home)
+    except BaseException as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        if is_full_disk(error):
+            size = disk.shown(contents.size)
+            raise disk.refusal(home.parent, f"the home takes {size} and more") from error
+        raise
     return RestoreReport(
         home=home,
         made_at=contents.made_at,
@@ -133,7 +143,10 @@ def _finish(made: Settings, beside: Path, contents: Contents) -> None:
         snapshot = opened.current_snapshot()
         damaged = lake_files.damaged(lake_files.referenced(opened, there))
     if problem or damaged or snapshot != contents.lake_snapshot:
-        lines = [problem or f"snapshot {snapshot}, not {contents.lake_snapshot}", *damaged[:_SHOWN]]
+        lines = [
+            problem or f"snapshot {snapshot}, not {contents.lake_snapshot}",
+            *map(str, damaged[:_SHOWN]),
+        ]
         raise BackupError(
             "What the backup holds is no whole lake:\n  " + "\n  ".join(lines),
             hint="Nothing was restored. Use another backup.",

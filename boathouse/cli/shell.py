@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from boathouse.cli.options import print_json
-from boathouse.query import QueryError, execute
+from boathouse.query import QueryError, execute, failed
 
 _HELP = "End a query with ; and Enter. .tables lists the tables, .quit (or Ctrl-D) ends."
 _TABLES = """
@@ -35,7 +35,7 @@ def answer(con: duckdb.DuckDBPyConnection, query: str, style: str) -> None:
             return
         names, rows = result.columns, result.fetchall()
     except duckdb.Error as error:
-        raise QueryError(str(error)) from error
+        raise failed(error) from error
     if style == "json":
         print_json([dict(zip(names, row, strict=True)) for row in rows])
     else:
@@ -91,5 +91,5 @@ def _loop(con: duckdb.DuckDBPyConnection) -> None:
             try:
                 answer(con, "\n".join(lines), "table")
             except QueryError as error:
-                print(f"✗ {error.message}")
+                print(f"✗ {error}")
             lines.clear()

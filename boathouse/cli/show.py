@@ -125,6 +125,7 @@ def release_report(report: ReleaseReport, warehouse: object) -> None:
         f"Released: {report.release.release_id} → {warehouse} (marts: {marts}; {seconds:.1f} s)"
     )
     _lines("Not in the project any more, left out:", report.left_out)
+    _lines(_DAMAGED, report.damaged)
 
 
 def run_report(report: RunReport, warehouse: object) -> None:
@@ -148,6 +149,9 @@ def run_report(report: RunReport, warehouse: object) -> None:
     )
 
 
+_DAMAGED = "The release before was damaged on the disk, and was made anew from the lake:"
+
+
 def watch_line(report: RunReport) -> None:
     """Print what one run of `watch` did, in a line."""
     loaded = sum(counts.rows_loaded for counts in report.load.sources.values())
@@ -158,6 +162,7 @@ def watch_line(report: RunReport) -> None:
         parts.append(f"release {report.release.release.release_id}")
     parts.append(f"{report.seconds['all']:.1f} s")
     console.print(f"{datetime.now():%H:%M:%S}  {' · '.join(parts)}")
+    _lines(_DAMAGED, report.release.damaged if report.release is not None else ())
     for problem in [p for p in report.load.problems if p.status != "duplicate"][:3]:
         console.print(f"  ! {problem.source}/{problem.file}: {problem.reason}", markup=False)
 

@@ -116,13 +116,19 @@ def adopt(json: Json = False, debug: Debug = False) -> None:
     )
 
 
-@app.command(epilog="Example: `boathouse doctor --json`")
-def doctor(json: Json = False, debug: Debug = False) -> None:
+@app.command(epilog="Example: `boathouse doctor --deep`")
+def doctor(
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every file, for what a disk has changed.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Say what is wrong with the warehouse and what to do; changes nothing."""
     from boathouse.cli import show
     from boathouse.doctor import diagnose
 
-    found = diagnose(read_settings())
+    found = diagnose(read_settings(), is_deep=deep)
     print_json(found.as_dict()) if json else show.diagnosis(found)
     if not found.is_well:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import duckdb
 
 from boathouse import lake
-from boathouse.doctor import home_checks, lake_checks
+from boathouse.doctor import deep_checks, home_checks, lake_checks
 from boathouse.doctor.findings import Diagnosis, Finding, Level, found
 from boathouse.errors import LakeError
 from boathouse.settings import Settings
@@ -16,38 +16,48 @@ from boathouse.settings import Settings
 __all__ = ["Diagnosis", "Finding", "Level", "diagnose"]
 
 
-def diagnose(settings: Settings) -> Diagnosis:
-    """Return what there is to say about lock, catalogue, files, release, versions and disk."""
-    return Diagnosis(str(settings.home_folder), tuple(_findings(settings)))
+def diagnose(settings: Settings, *, is_deep: bool = False) -> Diagnosis:
+    """Return what there is to say about lock, catalogue, files, release, versions and disk.
+
+    With `is_deep` every file is read, which takes as long as reading them does.
+    """
+    return Diagnosis(str(settings.home_folder), tuple(_findings(settings, is_deep)))
 
 
-def _findings(settings: Settings) -> Iterator[Finding]:
+def _findings(settings: Settings, is_deep: bool) -> Iterator[Finding]:
     yield from found("versions", home_checks.check_versions)
     yield from found("lock", lambda: lake_checks.check_lock(settings))
     if lake.has_catalog(settings):
         yield from found("catalogue", lambda: lake_checks.check_catalog_file(settings))
-        yield from found("catalogue", lambda: _in_lake(settings))
+        yield from found("catalogue", lambda: _in_lake(settings, is_deep))
     else:
         yield from found("catalogue", lambda: lake_checks.check_nothing(settings))
     yield from found("disk", lambda: home_checks.check_disk(settings))
     yield from found("release", lambda: home_checks.check_release(settings))
+    if is_deep:
+        yield from found("release", lambda: deep_checks.check_releases(settings))
     yield from found("watch", lambda: home_checks.check_watch(settings))
     yield from found("landing", lambda: home_checks.check_landing(settings))
 
 
-def _in_lake(settings: Settings) -> Iterator[Finding]:
+def _in_lake(settings: Settings, is_deep: bool) -> Iterator[Finding]:
     try:
         with lake.connect(settings, read_only=True) as opened:
             yield from found("lock", lambda: lake_checks.check_shared_lock(opened, settings))
             yield from found("catalogue", lambda: lake_checks.check_catalog(opened))
             yield from found("catalogue", lambda: lake_checks.check_identity(opened, settings))
-            yield from found("files", lambda: lake_checks.check_files(opened, settings))
+            check_files = deep_checks.check_files if is_deep else lake_checks.check_files
+            yield from found("files", lambda: check_files(opened, settings))
+            yield from found("files", lambda: lake_checks.check_orphans(opened, settings))
             yield from found("catalogue", lambda: lake_checks.check_format(opened, settings))
             yield from found("build", lambda: lake_checks.check_build(opened, settings))
             yield from found("release", lambda: lake_checks.check_held_back(opened, settings))
             yield from found(
                 "release", lambda: home_checks.check_release_snapshot(opened, settings)
             )
+            if is_deep:
+                yield from found("files", lambda: deep_checks.check_marts(opened, settings))
+                yield from found("archive", lambda: deep_checks.check_archive(opened, settings))
     except duckdb.Error as error:
         raise LakeError(
             f"The lake's catalogue cannot be read: {error}",

@@ -15,7 +15,7 @@ Level = Literal["ok", "warning", "problem"]
 class Finding:
     """One thing that was looked at."""
 
-    area: str  # lock, catalogue, files, build, release, versions, disk, landing
+    area: str  # such as lock, catalogue, files, archive, build, release, disk
     level: Level
     what: str
     to_do: str = ""

@@ -1,10 +1,8 @@
 """What readers see, what waits, and what everything stands on: versions and disk."""
 
 import platform
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
@@ -12,20 +10,30 @@ import duckdb
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from boathouse import heartbeat, lake_files
+from boathouse import disk, heartbeat, lake_files
 from boathouse.contracts import load_contracts
 from boathouse.doctor.findings import Finding
 from boathouse.ingest import deliveries
 from boathouse.ingest.disposal import EARLIER, REASON_SUFFIX
 from boathouse.lake import Lake
-from boathouse.release import ReleaseInfo, current_release, list_releases, readers
-from boathouse.release.about import Written, read_base
+from boathouse.release import ReleaseInfo, current_release, damage, list_releases, readers
+from boathouse.release.about import read_base
 from boathouse.release.files import kept_ids
 from boathouse.settings import MIB, Settings
-from boathouse.sql import identifier, literal
 
 _LEAST_FREE = 200 * MIB
 _LONG_SECONDS = 3600
+# Of the home, what can grow without end.
+_PARTS = (
+    "archive",
+    "releases",
+    "readers",
+    "rejected",
+    "backups",
+    "environments",
+    "dagster",
+    "work",
+)
 _LONGEST_STEP_MINUTES = 10
 
 
@@ -45,14 +53,16 @@ def check_release(settings: Settings) -> Iterator[Finding]:
         yield Finding("release", "warning", "Nothing was released yet.", "Run `boathouse run`.")
         return
     base = read_base(current)
-    wrong = _wrong_tables(current.path, base.written if base else {})
+    written = base.written.values() if base else ()
+    wrong = damage.of_tables(current.path, written, is_deep=False)
     if base is None or wrong or current.release_id not in kept:
         yield Finding(
             "release",
             "problem",
             f"{current.path} is not what release {current.release_id} was"
             + (f": {', '.join(wrong)}." if wrong else "."),
-            "Put a kept release back with `boathouse rollback`.",
+            "`boathouse release` writes it anew from the lake; `boathouse rollback` shows an "
+            "earlier one.",
         )
         return
     spoilt = list(_check_readers(settings, current))
@@ -90,18 +100,6 @@ def _check_readers(settings: Settings, current: ReleaseInfo) -> Iterator[Finding
             "put there.",
             f"Keep tables of your own in another file and attach this one; {put_right}",
         )
-
-
-def _wrong_tables(path: Path, written: Mapping[tuple[str, str], Written]) -> list[str]:
-    wrong = []
-    with duckdb.connect() as con:
-        con.execute(f"attach {literal(str(path))} as released (read_only)")
-        for (schema, name), about in written.items():
-            table = f"released.{identifier(schema)}.{identifier(name)}"
-            rows = con.execute(f"select count(*) from {table}").fetchall()[0][0]
-            if rows != about.rows:
-                wrong.append(f"{schema}.{name} has {rows:,} rows")
-    return wrong
 
 
 def check_release_snapshot(opened: Lake, settings: Settings) -> Iterator[Finding]:
@@ -165,27 +163,25 @@ def _wrong_version(asked: Requirement) -> str:
 
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
-    """Look whether there is room for the lake to be written once more."""
-    home = settings.home_folder
-    there = next(folder for folder in (home, *home.parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    size = _size(Path(settings.data_path)) if lake_files.is_local(settings) else 0
-    told = f"{free / 1e9:,.1f} GB are free; the lake's files take {size / 1e9:,.3f} GB."
-    if free < _LEAST_FREE:
-        to_do = "Make room: old files in archive/ and releases/ are the first to look at."
+    """Look whether the lake could be written once more, and say what takes how much."""
+    home, local = settings.home_folder, lake_files.is_local(settings)
+    size = disk.used([Path(settings.data_path)]) if local else 0
+    places = [home, *([Path(settings.data_path)] if local else [])]
+    if settings.catalog_file is not None:
+        places.append(settings.catalog_file)
+    disks = {found.mount: found for found in map(disk.of, places)}
+    parts = {name: disk.used([home / name]) for name in _PARTS}
+    shown = ", ".join(f"{name} {disk.shown(taken)}" for name, taken in parts.items() if taken)
+    told = f"{'; '.join(map(str, disks.values()))}. The lake's files take {disk.shown(size)}"
+    told += f"; in the home {shown}." if shown else "."
+    least = min(found.free for found in disks.values())
+    if least < _LEAST_FREE or not all(found.has_files_left for found in disks.values()):
+        to_do = "Make room: old backups, archive/ and releases/ are the first to look at."
         yield Finding("disk", "problem", told, to_do)
-    elif free < size:
+    elif least < size:
         yield Finding("disk", "warning", told, "A full refresh needs as much as the lake has.")
     else:
         yield Finding("disk", "ok", told)
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # deleted at this moment
-            total += path.stat().st_size if path.is_file() else 0
-    return total
 
 
 def check_watch(settings: Settings) -> Iterator[Finding]:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from boathouse import identity, lake_files, lake_place, lock
+from boathouse import disk, identity, lake_files, lake_place, lock
 from boathouse.backup.catalog_copy import check_catalog as integrity_problem
 from boathouse.doctor.findings import Finding
 from boathouse.lake import Lake
 from boathouse.release import held_back
 from boathouse.settings import Settings
 from boathouse.status import find_last_build, has_meta
+from boathouse.surroundings import tells_of_full_disk
 
 _LONG_HOURS = 6
 # What a writer has just written is in no catalogue before it commits.
@@ -117,7 +118,10 @@ def check_catalog_file(settings: Settings) -> Iterator[Finding]:
         return
     with lake_place.openable(settings, read_only=True) as given:
         problem = integrity_problem(given.catalog_file or path)
-    if problem:
+    if tells_of_full_disk(problem):
+        what = f"{path} cannot be looked at on a full disk: {problem}"
+        yield Finding("catalogue", "problem", what, disk.HINT)
+    elif problem:
         yield Finding("catalogue", "problem", f"{path} is damaged: {problem}", _RESTORE)
     else:
         yield Finding("catalogue", "ok", f"{path} passes SQLite's integrity check.")
@@ -170,23 +174,60 @@ def check_held_back(opened: Lake, settings: Settings) -> Iterator[Finding]:
 
 
 def check_files(opened: Lake, settings: Settings) -> Iterator[Finding]:
-    """Look whether every file is there, as large as it must be, and known."""
+    """Look whether every file is there and as large as it must be."""
     if not lake_files.is_local(settings):
         yield Finding("files", "ok", f"Files in {settings.data_path} are not looked at.")
         return
     files = lake_files.referenced(opened, settings)
     damaged = lake_files.damaged(files)
-    if damaged:
+    yield from tell_damaged(damaged, len(files))
+    if not damaged:
+        size = sum(file.size for file in files)
+        yield Finding("files", "ok", f"All {len(files):,} files are there ({disk.shown(size)}).")
+
+
+def tell_damaged(damaged: list[lake_files.Damaged], count: int) -> Iterator[Finding]:
+    """Tell of damaged files, `count` being all there are, by what there is to do about them."""
+    past = [each for each in damaged if not each.file.is_current]
+    current = [each for each in damaged if each.file.is_current]
+    made = {each.file.table: each for each in current if _model(each.file)}
+    lost = [each for each in current if not _model(each.file)]
+    if lost:
+        yield Finding("files", "problem", _some_of(lost, count), _RESTORE)
+    if made:
+        models = " ".join(sorted(_model(each.file) for each in made.values()))
         yield Finding(
             "files",
             "problem",
-            f"{len(damaged)} of {len(files)} files are missing or damaged: "
-            + "; ".join(damaged[:_SHOWN]),
-            _RESTORE,
+            _some_of(list(made.values()), count),
+            f"`boathouse build --full-refresh --select {models}` makes them anew from raw.",
         )
-    else:
-        size = sum(file.size for file in files)
-        yield Finding("files", "ok", f"All {len(files):,} files are there ({_mb(size)}).")
+    if past:
+        yield Finding(
+            "files",
+            "warning",
+            _some_of(past, count),
+            "Only the lake as it was needs them: they go once `boathouse maintain` lets the "
+            "snapshots expire.",
+        )
+
+
+def _some_of(damaged: list[lake_files.Damaged], count: int) -> str:
+    told = "; ".join(map(str, damaged[:_SHOWN])) + ("; …" if damaged[_SHOWN:] else "")
+    return f"{len(damaged):,} of {count:,} files are missing or damaged: {told}"
+
+
+def _model(file: lake_files.LakeFile) -> str:
+    """Return the model or seed that can make a file's table again, empty when none can."""
+    schema, _, table = file.table.partition(".")
+    return table if schema in ("seeds", "staging", "intermediate", "marts") else ""
+
+
+def check_orphans(opened: Lake, settings: Settings) -> Iterator[Finding]:
+    """Look for files that belong to no table."""
+    if not lake_files.is_local(settings):
+        return
+    files = lake_files.referenced(opened, settings)
     known = {os.path.normpath(file.path) for file in files} | _scheduled(opened, settings)
     orphans = [
         path
@@ -216,7 +257,3 @@ def _is_old(path: Path) -> bool:
         return path.stat().st_mtime < time.time() - _YOUNG_SECONDS
     except FileNotFoundError:
         return False
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"

@@ -215,7 +215,7 @@ class _Creation:
             damaged = lake_files.damaged(lake_files.referenced(opened, self._part))
             found = opened.current_snapshot()
         if damaged:
-            raise _damaged(damaged)
+            raise _damaged([str(each) for each in damaged])
         if found != snapshot:
             raise LakeError(
                 f"The environment is at snapshot {found}, not {snapshot}.",
@@ -247,8 +247,7 @@ def _copy_rows(con: duckdb.DuckDBPyConnection, tables: list[tuple[str, str]]) ->
 def _damaged(lines: list[str]) -> LakeError:
     return LakeError(
         f"{len(lines)} files of the lake are missing or damaged:\n  " + "\n  ".join(lines[:_SHOWN]),
-        hint="Nothing was made. `boathouse doctor` says more; `boathouse restore` puts a backup "
-        "back.",
+        hint="Nothing was made. `boathouse doctor` says what to do about each.",
     )
 
 

@@ -124,8 +124,8 @@ class _Maintenance:
             if damaged:
                 raise LakeError(
                     f"{len(damaged)} files of the lake are missing or damaged:\n  "
-                    + "\n  ".join(damaged[:_SHOWN]),
-                    hint="No file was removed. `boathouse restore` puts a backup back.",
+                    + "\n  ".join(map(str, damaged[:_SHOWN])),
+                    hint="No file was removed. `boathouse doctor` says what to do about each.",
                 )
         return remove_files(self._lake, self._settings, dry_run=self._dry_run)
 

@@ -143,11 +143,9 @@ def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def _base(con: duckdb.DuckDBPyConnection, info: ReleaseInfo) -> Base:
-    snapshot_time, engine = con.execute(
-        "select lake_snapshot_time, duckdb_version from released.meta.release"
-    ).fetchall()[0]
+    facts = first_row(con, "from released.meta.release")
     names = [field.name for field in fields(Written)]
-    if engine != duckdb.__version__:
+    if facts["duckdb_version"] != duckdb.__version__:
         names[names.index("checksum")] = "null"
     rows = con.execute(f"select {', '.join(names)} from released.meta.contents").fetchall()
     written = [Written(*values) for values in rows]
@@ -160,7 +158,7 @@ def _base(con: duckdb.DuckDBPyConnection, info: ReleaseInfo) -> Base:
         release_id=info.release_id,
         build_id=info.build_id,
         lake_snapshot=info.lake_snapshot,
-        snapshot_time=snapshot_time,
+        snapshot_time=facts["lake_snapshot_time"],
         free_share=free / total if total else 0.0,
         written={(w.schema_name, w.name): w for w in written if w.definition is None},
         macros={w.name: w.definition for w in written if w.definition is not None},

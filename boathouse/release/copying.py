@@ -1,7 +1,8 @@
-"""Copies of files, made in the cheapest way there is, and kept through a power failure."""
+"""Copies of files: made in the cheapest way there is, kept through a power failure, compared."""
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 from contextlib import suppress
@@ -25,6 +26,15 @@ def copy(source: Path, target: Path) -> None:
             if error.errno not in _NOT_HERE:
                 raise
     shutil.copyfile(source, target)
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, empty when it is not there or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def sync(path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from boathouse import identity
 from boathouse.checkpoints import reached
 from boathouse.errors import IdentityError, ReleaseError
-from boathouse.release import lookups, readers
+from boathouse.release import checksums, lookups, readers
 from boathouse.release.about import read_info
 from boathouse.release.copying import copy, sync
 from boathouse.release.report import ReleaseInfo
@@ -131,16 +131,23 @@ def path_of(settings: Settings, release_id: int) -> Path:
 
 def publish(settings: Settings, release_id: int) -> None:
     """Make the finished temporary file of a release the one that readers see, then name it."""
-    temporary = temporary_path(settings, release_id)
-    for path in (lookups.beside(temporary), temporary):
+    temporary, kept = temporary_path(settings, release_id), kept_path(settings, release_id)
+    checksums.write(temporary, kept.name)
+    for path in (*_beside(temporary), temporary):
         path.chmod(readers.READ_ONLY)
         sync(path)
-    lookups.beside(temporary).replace(lookups.beside(kept_path(settings, release_id)))
+    for path, target in zip(_beside(temporary), _beside(kept), strict=True):
+        path.replace(target)
     reached("release:lookups-named")
     readers.show(settings, release_id, temporary)
     reached("release:shown")
     _name(settings, release_id)
     reached("release:named")
+
+
+def _beside(path: Path) -> tuple[Path, ...]:
+    """Return the files that belong to a release, given the path of its own."""
+    return lookups.beside(path), checksums.beside(path)
 
 
 def name_shown(settings: Settings) -> None:
@@ -167,23 +174,26 @@ def show(settings: Settings, release_id: int) -> None:
     readers.show(settings, release_id, kept_path(settings, release_id))
 
 
-def mend_readers(settings: Settings) -> None:
+def mend_readers(settings: Settings, *, is_deep: bool = False) -> None:
     """Give readers a clean copy when somebody has changed theirs, or keeps it to himself.
 
-    Called by the one writer: another one could be showing another release.
+    With `is_deep` also when the disk has changed it. Called by the one writer: another one could be
+    showing another release.
     """
-    spoilt = spoilt_for_readers(settings)
+    spoilt = spoilt_for_readers(settings, is_deep=is_deep)
     if spoilt is not None:
         show(settings, spoilt)
 
 
-def spoilt_for_readers(settings: Settings) -> int | None:
+def spoilt_for_readers(settings: Settings, *, is_deep: bool = False) -> int | None:
     """Return the current release if what readers open needs mending, else None."""
     shown = current_id(settings)
     if shown is None or not kept_path(settings, shown).exists():
         return None
     file = kept_path(settings, shown)
-    is_well = readers.is_as_released(settings, file) and readers.is_apart(settings, file)
+    is_well = readers.is_apart(settings, file) and readers.is_as_released(
+        settings, file, is_deep=is_deep
+    )
     return shown if not is_well or readers.writer(settings) is not None else None
 
 
@@ -200,8 +210,13 @@ def tidy(settings: Settings) -> None:
 
 def leftovers(settings: Settings) -> list[Path]:
     """Return the files that belong to no release, once `name_shown` was called."""
-    kept = {lookups.beside(kept_path(settings, each)) for each in kept_ids(settings)}
-    orphans = [path for path in settings.releases.glob("*.lookups.sqlite") if path not in kept]
+    kept = {path for each in kept_ids(settings) for path in _beside(kept_path(settings, each))}
+    orphans = [
+        path
+        for pattern in ("*.lookups.sqlite", "*.sha256")
+        for path in settings.releases.glob(pattern)
+        if path not in kept
+    ]
     return [*settings.releases.glob(".*.tmp*"), *orphans, *readers.leftovers(settings)]
 
 
@@ -211,5 +226,5 @@ def prune(settings: Settings) -> None:
     for release_id in kept_ids(settings)[: -settings.releases_kept]:
         if release_id != current:
             path = kept_path(settings, release_id)
-            path.unlink(missing_ok=True)
-            lookups.beside(path).unlink(missing_ok=True)
+            for file in (path, *_beside(path)):
+                file.unlink(missing_ok=True)

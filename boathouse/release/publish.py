@@ -1,20 +1,26 @@
 """Releasing: only what passed every test, only as a whole, in one atomic step; and going back."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import duckdb
 
-from boathouse import held, identity, lake, lock
+from boathouse import disk, held, identity, lake, lock, surroundings
 from boathouse.build.blockers import Blocker, find_blockers, keep_latest_results
 from boathouse.checkpoints import reached
 from boathouse.contracts import load_contracts
-from boathouse.errors import IdentityError, LockTimeoutError, ReleaseError
+from boathouse.errors import (
+    BoathouseError,
+    DiskFullError,
+    IdentityError,
+    LockTimeoutError,
+    ReleaseError,
+)
 from boathouse.lake import Lake
-from boathouse.release import files
+from boathouse.release import damage, files
 from boathouse.release.about import About, Written, read_base
 from boathouse.release.audit import audit
 from boathouse.release.contents import read_contents
@@ -66,6 +72,7 @@ def release(
     Raises:
         ReleaseError: the lake is not in a state to be released, or the file could not be written.
             Readers go on seeing what they saw.
+        DiskFullError: there is no room for the file; likewise.
         LockTimeoutError: another writer was not done in time.
     """
     with lock.writer(settings, _COMMAND):
@@ -78,14 +85,30 @@ def release(
                 report = work.run(opened)
             held.clear(settings)
             return report
-        except _CANNOT_WRITE as error:
-            raise ReleaseError(
-                f"The release could not be made: {error}",
-                hint="Readers see one whole release: `boathouse releases` says which. Look for "
-                f"free space in {settings.home_folder}, then run `boathouse release` again.",
-            ) from error
+        except (*_CANNOT_WRITE, DiskFullError) as error:
+            raise _unwritten(error, settings) from error
         finally:
             files.tidy(settings)
+
+
+def _unwritten(error: Exception, settings: Settings) -> BoathouseError:
+    """Return the error of a release that could not be written."""
+    is_told = isinstance(error, BoathouseError)
+    expected = error if is_told else surroundings.as_expected(error, settings)
+    readers = "Readers see one whole release: `boathouse releases` says which."
+    if isinstance(expected, DiskFullError):
+        newest = files.kept_ids(settings)[-1:]
+        size = disk.used(files.kept_path(settings, each) for each in newest)
+        takes = f" The last one takes {disk.shown(size)}, twice: once for readers." if size else ""
+        return DiskFullError(
+            f"The release could not be made. {expected.message}.{takes}",
+            hint=f"{expected.hint} {readers}",
+            place=expected.place,
+        )
+    return ReleaseError(
+        f"The release could not be made: {error}",
+        hint=f"{readers} Run `boathouse release` again.",
+    )
 
 
 @dataclass
@@ -120,6 +143,12 @@ class _Release:
         with self._timed("plan"):
             plan = self._plan(opened, shown)
         if shown is not None and not plan.has_changes:
+            # A job does not read all of it each time that it finds nothing to do.
+            if not self.keep_rollback:
+                damaged = damage.of_release(shown)
+                if damaged:
+                    return self._make(opened, from_nothing(plan), damaged)
+                files.mend_readers(self.settings, is_deep=True)
             return self._report(shown, plan, is_new=False, reason="Nothing has changed since.")
         if not self.allow_shrink:
             with self._timed("check"):
@@ -152,6 +181,9 @@ class _Release:
         if shown is not None and self.keep_rollback:
             reason = f"Rolled back to release {shown.release_id}; nothing has changed since."
             return self._report(shown, plan, is_new=False, reason=reason, is_rolled_back=True)
+        damaged = damage.of_release(newest)
+        if damaged:
+            return self._make(opened, from_nothing(plan), damaged)
         lock.require(self.settings)
         with self._timed("swap"):
             files.show(self.settings, newest.release_id)
@@ -160,10 +192,15 @@ class _Release:
         reason = f"Nothing has changed since release {newest.release_id}, which is back."
         return self._report(self._current(), plan, is_new=False, reason=reason)
 
-    def _make(self, opened: Lake, plan: Plan) -> ReleaseReport:
-        """Write, audit and swap in a new release."""
-        if plan.base is not None and plan.base.free_share > _MOST_FREE:
-            plan = from_nothing(plan)
+    def _make(self, opened: Lake, plan: Plan, damaged: Sequence[str] = ()) -> ReleaseReport:
+        """Write, audit and swap in a new release; `damaged` is what the one before has lost."""
+        if plan.base is not None:
+            with self._timed("verify"):
+                carried = [each.before for each in plan.steps if each.way is not Way.FULL]
+                lost = damage.of_file(plan.base.path, filter(None, carried))
+                damaged = lost + damage.of_lookups(plan.base.path)
+            if lost or plan.base.free_share > _MOST_FREE:
+                plan = from_nothing(plan)
         home = identity.of_home(self.settings)
         assert home is not None  # whoever attaches the lake as the one writer sees to it
         about = About(
@@ -190,7 +227,12 @@ class _Release:
             reached("release:noted")
             files.prune(self.settings)
         return self._report(
-            self._current(), plan, is_new=True, reason="Released.", marts=tuple(marts)
+            self._current(),
+            plan,
+            is_new=True,
+            reason="Released.",
+            marts=tuple(marts),
+            damaged=tuple(damaged),
         )
 
     def _write(
@@ -224,9 +266,18 @@ class _Release:
         reason: str,
         is_rolled_back: bool = False,
         marts: tuple[MartReport, ...] = (),
+        damaged: tuple[str, ...] = (),
     ) -> ReleaseReport:
-        left_out = tuple(plan.contents.left_out)
-        return ReleaseReport(shown, is_new, is_rolled_back, reason, marts, left_out, self.seconds)
+        return ReleaseReport(
+            release=shown,
+            is_new=is_new,
+            is_rolled_back=is_rolled_back,
+            reason=reason,
+            marts=marts,
+            left_out=tuple(plan.contents.left_out),
+            damaged=damaged,
+            seconds=self.seconds,
+        )
 
     def _tell(self, step: str, done: int, total: int) -> None:
         if self.on_progress is not None:
@@ -308,13 +359,20 @@ def rollback(settings: Settings, release_id: int | None = None) -> ReleaseInfo:
     whoever releases next. A release that is just being made still comes after it.
 
     Raises:
-        ReleaseError: it is not kept; says which are.
+        ReleaseError: it is not kept (says which are), or is damaged.
     """
     files.name_shown(settings)
     kept = files.list_releases(settings)
     current = files.current_id(settings)
     chosen = _choose(kept, current, release_id)
     if chosen.release_id != current:
+        damaged = damage.of_release(chosen)
+        if damaged:
+            raise ReleaseError(
+                f"Release {chosen.release_id} is damaged: {'; '.join(damaged)}.",
+                hint="Readers see what they saw. Name another one, or make a new release with "
+                "`boathouse release`.",
+            )
         files.show(settings, chosen.release_id)
         reached("rollback:shown")
     at_once = settings.model_copy(update={"lock_timeout": 0})

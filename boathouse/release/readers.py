@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boathouse.checkpoints import reached
-from boathouse.release.copying import copy, sync
+from boathouse.release.copying import checksum, copy, sync
 from boathouse.settings import Settings
 
 READ_ONLY = 0o444  # whoever opens a released file to write in it is told no
@@ -86,11 +86,15 @@ def _link(settings: Settings, release_id: int, file: Path, link: Path) -> None:
     place = folder(settings)
     place.mkdir(exist_ok=True)
     copied = place / f"{release_id}-{secrets.token_hex(4)}.duckdb"
-    copy(file, copied)
-    stat = file.stat()
-    os.utime(copied, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    copied.chmod(READ_ONLY)
-    sync(copied)
+    try:
+        copy(file, copied)
+        stat = file.stat()
+        os.utime(copied, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        copied.chmod(READ_ONLY)
+        sync(copied)
+    except OSError:  # the disk is full, say
+        copied.unlink(missing_ok=True)
+        raise
     sync(place)
     reached("release:copied-for-readers")
     link.unlink(missing_ok=True)
@@ -102,8 +106,11 @@ def _link(settings: Settings, release_id: int, file: Path, link: Path) -> None:
         copied.replace(link)
 
 
-def is_as_released(settings: Settings, file: Path) -> bool:
-    """Return whether what everybody opens has not been changed since it was copied from a file."""
+def is_as_released(settings: Settings, file: Path, *, is_deep: bool = False) -> bool:
+    """Return whether what everybody opens has not been changed since it was copied from a file.
+
+    With `is_deep` every byte is compared.
+    """
     path = _copied(settings) or settings.warehouse
     if list(path.parent.glob(f"{path.name}.*")):  # what a writer has not brought into it
         return False
@@ -111,7 +118,9 @@ def is_as_released(settings: Settings, file: Path) -> bool:
         seen, released = path.stat(), file.stat()
     except FileNotFoundError:
         return False
-    return (seen.st_size, seen.st_mtime_ns) == (released.st_size, released.st_mtime_ns)
+    if (seen.st_size, seen.st_mtime_ns) != (released.st_size, released.st_mtime_ns):
+        return False
+    return not is_deep or checksum(path) == checksum(file)
 
 
 def is_apart(settings: Settings, file: Path) -> bool:

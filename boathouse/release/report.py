@@ -56,4 +56,5 @@ class ReleaseReport:
     reason: str  # in a sentence
     marts: tuple[MartReport, ...]
     left_out: tuple[str, ...]  # tables in lake.marts that are no longer in the project
+    damaged: tuple[str, ...]  # of the release before; here it is whole again
     seconds: Mapping[str, float]  # by step

@@ -12,7 +12,7 @@ import duckdb
 
 from boathouse.checkpoints import reached
 from boathouse.errors import ReleaseError
-from boathouse.release import lookups
+from boathouse.release import checksums, lookups
 from boathouse.release.about import About, Written, macro_record, write_about
 from boathouse.release.contents import MARTS, META, Macro, Measure, Relation
 from boathouse.release.copying import copy
@@ -77,10 +77,13 @@ def write_file(
 
 
 def _lookups(plan: Plan, path: Path, about: About) -> lookups.Writer:
-    """Return what writes the look-ups beside the file, from those of the release it starts from."""
-    target = lookups.beside(path)
-    if plan.base is not None and plan.base.lookups:
-        copy(lookups.beside(plan.base.path), target)
+    """Return what writes the look-ups beside the file, from those of the release it starts from.
+
+    From nothing where these are not known to be what they were.
+    """
+    target, base = lookups.beside(path), plan.base
+    if base is not None and base.lookups and checksums.has_same_lookups(base.path):
+        copy(lookups.beside(base.path), target)
         target.chmod(0o644)
     return lookups.Writer(target, plan.contents.lookups, (about.lake, about.release_id))
 

@@ -220,6 +220,9 @@ def test_backup_or_restore_killed_at_a_step_is_done_by_the_next(
     assert killed.returncode == -signal.SIGKILL, said
     if checkpoint.startswith("backup:"):
         assert not (tmp_path / "made").exists() and (home / "note.txt").exists()
+        assert list(tmp_path.glob(".made.*"))
+        backup(yard.settings, tmp_path / "another")
+        assert not list(tmp_path.glob(".*")), "what was killed is gone"
         backup(yard.settings, tmp_path / "made")
     restore(yard.settings, tmp_path / "made", into=home, overwrite=True)
     assert picture(with_home(yard.settings, home)) == before

@@ -26,7 +26,7 @@ from boathouse.ingest.loader import load
 from boathouse.maintain import maintain
 from boathouse.maintain.removal import remove_files
 from boathouse.query import open_for_queries
-from boathouse.release import list_releases, lookups, release, rollback
+from boathouse.release import checksums, list_releases, lookups, release, rollback
 from boathouse.release.reading import OpenRelease, Warehouse
 from boathouse.settings import Settings
 
@@ -81,6 +81,7 @@ def without_identity(settings: Settings) -> Settings:
             con.execute("alter table meta.release drop column format")
         with closing(sqlite3.connect(lookups.beside(path))) as looked_up, looked_up:
             looked_up.execute("drop table owner")
+        checksums.beside(path).unlink()
     return settings
 
 

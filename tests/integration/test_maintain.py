@@ -224,7 +224,7 @@ def test_damaged_file_stops_maintenance_before_anything_is_deleted(
 
 
 def test_file_in_use_is_never_deleted(tmp_path: Path) -> None:
-    used = lake_files.LakeFile("raw.things", str(tmp_path / "lake/raw/a.parquet"), 1)
+    used = lake_files.LakeFile("raw.things", str(tmp_path / "lake/raw/a.parquet"), 1, 1, True)
     require_unused([str(tmp_path / "lake/raw/b.parquet")], [used])
     with pytest.raises(LakeError, match=r"raw\.things"):
         require_unused([str(tmp_path / "lake/./raw/a.parquet")], [used])

@@ -74,8 +74,8 @@ def assert_tidy(settings: Settings) -> None:
     """Check that what lies on the disk, what readers see and what the lake says are the same."""
     kept = list_releases(settings)
     names = {path.name for path in settings.releases.iterdir()}
-    both = ("duckdb", "lookups.sqlite")
-    assert names == {f"{each.release_id}.{ending}" for each in kept for ending in both}
+    endings = ("duckdb", "lookups.sqlite", "sha256")
+    assert names == {f"{each.release_id}.{ending}" for each in kept for ending in endings}
     assert not list(settings.home_folder.glob(".*.tmp"))
     current = current_release(settings)
     assert [each for each in kept if each.is_current] == [current]
@@ -683,17 +683,17 @@ def test_full_disk_leaves_the_release_before_and_says_so(house: Settings) -> Non
     process = houses.python(
         house,
         "import resource\n"
-        "from boathouse.errors import ReleaseError\n"
+        "from boathouse.errors import DiskFullError\n"
         "from boathouse.release import release\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))\n"
         "try:\n"
         "    release(settings)\n"
-        "except ReleaseError as error:\n"
+        "except DiskFullError as error:\n"
         "    print(error)",
     )
     output, errors = process.communicate()
     assert "The release could not be made" in output, errors
-    assert "free space" in output
+    assert "Make room" in output
     assert seen(house) == 60
     assert_tidy(house)
     release(house)
