@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -225,6 +226,29 @@ def test_backup_or_restore_killed_at_a_step_is_done_by_the_next(
     assert picture(with_home(yard.settings, home)) == before
     (aside,) = tmp_path.glob("again.before-restore-*")
     assert (aside / "note.txt").read_text() == "mine"
+
+
+def test_what_outlives_a_killed_restore_is_not_in_the_way_of_the_next(
+    yard: Yard, tmp_path: Path
+) -> None:
+    made = backup(yard.settings, tmp_path / "made")
+    left = tmp_path / ".again.restoring"
+    ended = threading.Event()
+
+    def go_on() -> None:
+        while not ended.is_set():
+            with suppress(FileNotFoundError):
+                left.mkdir(exist_ok=True)
+                (left / "catalog.sqlite-wal").touch()
+
+    process = threading.Thread(target=go_on)
+    process.start()
+    try:
+        restore(yard.settings, made.path, into=tmp_path / "again")
+    finally:
+        ended.set()
+        process.join()
+    assert picture(with_home(yard.settings, tmp_path / "again")) == picture(yard.settings)
 
 
 def test_every_checkpoint_is_one() -> None:
