@@ -10,6 +10,7 @@ import time
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,10 @@ def restore(
             "aside beside it, not deleted.",
         )
     contents = read_list(source)
-    beside = home.with_name(f".{home.name}.restoring")
-    shutil.rmtree(beside, ignore_errors=True)
+    for left in home.parent.glob(f".{escape(home.name)}.restoring*"):
+        shutil.rmtree(left, ignore_errors=True)
+    # A name of its own: what checks the catalogue outlives a killed restore for a moment.
+    beside = home.with_name(f".{home.name}.restoring.{os.getpid()}")
     disk.require(home.parent, contents.size, f"the home {home}")
     beside.mkdir(parents=True)
     try:

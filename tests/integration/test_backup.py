@@ -1,6 +1,7 @@
 """A backup made at any moment, restored, is the warehouse of that moment and goes on from it."""
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -228,6 +229,17 @@ def test_backup_or_restore_killed_at_a_step_is_done_by_the_next(
     assert picture(with_home(yard.settings, home)) == before
     (aside,) = tmp_path.glob("again.before-restore-*")
     assert (aside / "note.txt").read_text() == "mine"
+
+
+def test_what_outlives_a_killed_restore_is_not_in_the_way_of_the_next(
+    yard: Yard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = backup(yard.settings, tmp_path / "made")
+    (tmp_path / ".again.restoring").mkdir()
+    # As when the process that checks the catalogue makes a file there meanwhile.
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    restore(yard.settings, made.path, into=tmp_path / "again")
+    assert picture(with_home(yard.settings, tmp_path / "again")) == picture(yard.settings)
 
 
 def test_every_checkpoint_is_one() -> None:

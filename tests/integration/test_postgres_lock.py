@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,17 @@ COUNTED = "select count(*) as n from raw.purchases"
 
 @pytest.fixture(scope="module")
 def catalog(postgres: str) -> str:
-    """Return the address of a database that ends sessions which have nothing to do."""
-    address = make_database(postgres, "impatient")
+    """Return the address of an empty database."""
+    return make_database(postgres, "losing")
+
+
+@pytest.fixture
+def impatient_server(catalog: str) -> Iterator[None]:
+    """Let the server end sessions that have nothing to do."""
     for setting in ("idle_in_transaction_session_timeout", "idle_session_timeout"):
-        ask(address, f"alter database impatient set {setting} = '200ms'")
-    return address
+        ask(catalog, f"alter database losing set {setting} = '200ms'")
+    yield
+    ask(catalog, "alter database losing reset all")
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +144,14 @@ def test_next_writer_waits_for_a_commit_that_has_begun(
     one, two = machines
     hold(settings_of(one), add_row)
     (newest,) = ask(catalog, "select token from boathouse_writer")[0]
-    options = f"-c boathouse.token={newest} -c idle_in_transaction_session_timeout=0"
-    impatient = settings_of(two).model_copy(update={"lock_timeout": 0.5})
+    options = f"-c boathouse.token={newest}"
+    hurried = settings_of(two).model_copy(update={"lock_timeout": 0.5})
     with psycopg.connect(catalog, options=options) as committing:
         committing.execute("delete from ducklake_snapshot where false")
-        with pytest.raises(LockTimeoutError), lock.writer(impatient, "the next one"):
+        with pytest.raises(LockTimeoutError), lock.writer(hurried, "the next one"):
             pytest.fail("two writers")
-    with lock.writer(impatient, "the next one"):
-        assert lock.token(impatient) == newest + 1
+    with lock.writer(hurried, "the next one"):
+        assert lock.token(hurried) == newest + 1
 
 
 def test_other_clients_write_as_before(machines: tuple[House, House], catalog: str) -> None:
@@ -157,6 +163,7 @@ def test_other_clients_write_as_before(machines: tuple[House, House], catalog: s
         con.execute("drop table lake.main.theirs")
 
 
+@pytest.mark.usefixtures("impatient_server")
 def test_lock_and_transactions_outlast_the_time_outs_of_the_server(
     machines: tuple[House, House], catalog: str
 ) -> None:
@@ -277,7 +284,7 @@ def test_writer_that_has_noted_nothing_is_somebody(
     machines: tuple[House, House], catalog: str
 ) -> None:
     _, two = machines
-    with psycopg.connect(catalog, autocommit=True, options="-c idle_session_timeout=0") as older:
+    with psycopg.connect(catalog, autocommit=True) as older:
         older.execute(f"select pg_advisory_lock({shared_lock.ADVISORY_KEY})")
         assert two.json("status")["writer"] == "another machine"
         assert "Somebody is writing" in str(two.json("doctor")["findings"])
