@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from email.message import EmailMessage
 
-from boathouse.build.report import BuildReport, NodeResult
+from boathouse.build.report import BuildReport
 from boathouse.errors import AlertError, BoathouseError, BuildError
 from boathouse.settings import Settings
 
@@ -95,7 +95,7 @@ def alert_for(
 
 def _of_build(report: BuildReport, title: str, where: str, link: str) -> Alert:
     failed = report.failed or tuple(each for each in report.results if not each.is_green)
-    lines = [_line(result) for result in failed[:_SHOWN]]
+    lines = [str(result) for result in failed[:_SHOWN]]
     if len(failed) > _SHOWN:
         lines.append(f"… and {len(failed) - _SHOWN} more")
     rows = [result.failures for result in failed if result.failures is not None]
@@ -106,11 +106,6 @@ def _of_build(report: BuildReport, title: str, where: str, link: str) -> Alert:
         rows=sum(rows) if rows else None,
         link=link,
     )
-
-
-def _line(result: NodeResult) -> str:
-    rows = f" [{result.failures:,} rows]" if result.failures else ""
-    return f"{result}{rows}"
 
 
 def _cut(text: str) -> str:

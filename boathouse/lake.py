@@ -243,12 +243,11 @@ def _prepare(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: b
         con.execute("create or replace secret boathouse (type s3, provider config)")
     con.execute("set timezone = 'UTC'")
     con.execute("set preserve_insertion_order = true")
-    if read_only:
-        return
-    if "://" not in settings.data_path:
-        Path(settings.data_path).mkdir(parents=True, exist_ok=True)
     # DuckDB makes the folder it spills to, but none above it.
-    settings.work.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError) if read_only else contextlib.nullcontext():
+        settings.work.mkdir(parents=True, exist_ok=True)
+    if not read_only and "://" not in settings.data_path:
+        Path(settings.data_path).mkdir(parents=True, exist_ok=True)
 
 
 def config(settings: Settings) -> dict[str, Any]:

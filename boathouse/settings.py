@@ -4,13 +4,23 @@ The only module that reads the environment. Paths come back absolute.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from dotenv import dotenv_values
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from boathouse.errors import UsageError
@@ -18,6 +28,10 @@ from boathouse.errors import UsageError
 MIB = 1024 * 1024
 ENVIRONMENTS = "environments"
 ENVIRONMENT_FILE = "environment.json"  # makes a folder an environment: see boathouse/environments
+_NEARLY = 0.9
+_MEMORY = re.compile(r"\d+(\.\d+)? *[KMGT](i?B)?", re.IGNORECASE)
+# In a path DuckDB takes them for a pattern, for the end of a name, or for a separator.
+_NO_PATH = re.compile(r"[?*\[\\\x00-\x1f]")
 
 
 def project_folder() -> Path:
@@ -33,10 +47,17 @@ def project_folder() -> Path:
 
 
 class Settings(BaseSettings):
-    """All settings, one `BOATHOUSE_<NAME>` variable each."""
+    """All settings, one `BOATHOUSE_<NAME>` variable each.
+
+    To read them raises a UsageError when one has a value that it cannot have.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix="BOATHOUSE_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="BOATHOUSE_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     project: Path = Field(default_factory=project_folder, description="Folder of dbt_project.yml.")
@@ -106,6 +127,14 @@ class Settings(BaseSettings):
         default="starttls", description="How the way to the mail server is kept private."
     )
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_what_is_wrong(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise _refusal(error) from None
+
     @model_validator(mode="before")
     @classmethod
     def _enter_environment(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -137,10 +166,59 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _require_paths(self) -> Self:
+        """Let nobody work in a place whose name DuckDB would read otherwise."""
+        catalog = self.catalog_file
+        places = {
+            "BOATHOUSE_HOME": str(self.home_folder),
+            "BOATHOUSE_LAKE": self.data_path,
+            "BOATHOUSE_CATALOG": str(catalog or ""),
+        }
+        for name, path in places.items():
+            if found := _NO_PATH.search(path):
+                raise UsageError(
+                    f"{name} leads to {path!r}, whose {found[0]!r} DuckDB would read as something "
+                    "else.",
+                    hint="Use another name: one without ? * [ \\ and control characters.",
+                )
+        return self
+
     @field_validator("project", "home")
     @classmethod
     def _expand(cls, value: Path) -> Path:
         return value.expanduser()
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _require_memory(cls, value: str) -> str:
+        if not _MEMORY.fullmatch(value.strip()):
+            raise ValueError("it should be a number with a unit, such as 3GB or 512MiB")
+        return value
+
+    @field_validator("lake")
+    @classmethod
+    def _require_known_store(cls, value: str) -> str:
+        if "://" in value and not value.startswith("s3://"):
+            raise ValueError("it should be a folder, or s3://bucket/prefix")
+        return value
+
+    @field_validator("alert_webhook", "heartbeat_url")
+    @classmethod
+    def _require_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("it should begin with http:// or https://")
+        return value
+
+    @field_validator("alert_email_to")
+    @classmethod
+    def _require_addresses(cls, value: str) -> str:
+        wrong = [each for each in value.split(",") if each.strip() and "@" not in each]
+        if wrong:
+            raise ValueError(
+                f"it should be addresses with commas between them, and {wrong[0].strip()!r} is none"
+            )
+        return value
 
     @property
     def home_folder(self) -> Path:
@@ -164,8 +242,11 @@ class Settings(BaseSettings):
 
     @property
     def work(self) -> Path:
-        """Return the folder for what may vanish at any time."""
-        return self.home_folder / "work"
+        """Return the folder for what may vanish at any time; elsewhere for a read-only home."""
+        home = self.home_folder
+        if not home.exists() or os.access(home, os.W_OK):
+            return home / "work"
+        return Path("~/.cache/boathouse").expanduser() / home.relative_to(home.anchor)
 
     @property
     def releases(self) -> Path:
@@ -215,6 +296,29 @@ class Settings(BaseSettings):
         if "://" in self.lake:
             return self.lake
         return os.path.realpath(self.home_folder / (self.lake or "lake"))
+
+
+def _refusal(error: ValidationError) -> UsageError:
+    """Return the error of the first setting that has a value it cannot have."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    field = Settings.model_fields.get(name)
+    is_secret = field is not None and "SecretStr" in str(field.annotation)
+    value = "…" if is_secret else repr(first["input"])
+    said = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return UsageError(
+        f"BOATHOUSE_{name.upper()} is {value}: {said.removeprefix('it ')}.",
+        hint="Mend it in the environment or in .env. docs/operations.md lists all settings.",
+    )
+
+
+def mistyped_variables() -> dict[str, str]:
+    """Return variables that are no setting but nearly have the name of one, with that name."""
+    known = [f"BOATHOUSE_{name.upper()}" for name in Settings.model_fields]
+    given = {*os.environ, *(name for name in dotenv_values(".env"))}
+    unknown = sorted(each for each in given if each.startswith("BOATHOUSE_") and each not in known)
+    near = {each: get_close_matches(each, known, n=1, cutoff=_NEARLY) for each in unknown}
+    return {each: names[0] for each, names in near.items() if names}
 
 
 def environment_variable(name: str) -> str | None:

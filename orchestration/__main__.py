@@ -21,7 +21,7 @@ _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 def main() -> int:
-    """Serve until asked to end; returns 0 then, or what Dagster returned when it ended first."""
+    """Serve until asked to end; returns 0 then, else the code of what has ended it."""
     options = _options()
     try:
         settings = Settings()
@@ -84,12 +84,19 @@ def _serve(settings: Settings, home: Path, host: str, port: int) -> int:
         *("--host", host, "--port", str(port), "--log-level", "warning"),
     ]
     address = f"http://{host}:{port}"
+    variables = environment(settings, home, address)
+    # Without a project there would be an empty page, and nobody who sends alerts.
+    checked = subprocess.run(
+        [sys.executable, "-m", "orchestration.check"], env=variables, check=False
+    )
+    if checked.returncode:
+        return checked.returncode
     print(f"Dagster opens at {address} in a few seconds. Ctrl-C ends it.", flush=True)
     stop = _Stop()
     # A session of its own, so that Ctrl-C reaches us alone and we end all of it in order.
     child = subprocess.Popen(
         command,
-        env=environment(settings, home, address),
+        env=variables,
         cwd=home,
         start_new_session=True,
         preexec_fn=_end_with_parent,
@@ -99,7 +106,14 @@ def _serve(settings: Settings, home: Path, host: str, port: int) -> int:
             time.sleep(0.2)
     finally:
         _end(child)
-    return 0 if stop.asked else child.returncode or 1
+    if stop.asked:
+        return 0
+    print(
+        f"✗ Dagster has ended by itself (exit code {child.returncode}): one of its processes was "
+        "killed or could not go on; see above. Start it again.",
+        file=sys.stderr,
+    )
+    return child.returncode or 1
 
 
 def _end_with_parent() -> None:

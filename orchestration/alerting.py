@@ -44,7 +44,7 @@ def _sensor(project: Project, name: str, status: DagsterRunStatus, what: str) ->
         description=f"Sends one message about {what} to where BOATHOUSE_ALERT_* says.",
     )
     def alert(context: RunStatusSensorContext) -> None:
-        alert = alert_of(context.instance, context.dagster_run, project.settings)
+        alert = alert_of(context.instance, context.dagster_run, status, project.settings)
         if alert is not None:
             for error in not_sent(send(project.settings, alert)):
                 context.log.error(str(error))
@@ -52,27 +52,48 @@ def _sensor(project: Project, name: str, status: DagsterRunStatus, what: str) ->
     return alert
 
 
-def alert_of(instance: DagsterInstance, run: DagsterRun, settings: Settings) -> Alert | None:
-    """Return the message about a run, or None when nothing in it failed."""
+def alert_of(
+    instance: DagsterInstance, run: DagsterRun, status: DagsterRunStatus, settings: Settings
+) -> Alert | None:
+    """Return the message about a run, or None when nothing in it failed.
+
+    How it has ended is told by the event, `status`: what the run says of itself may be older.
+    """
     checks = _failed_checks(instance, run.run_id)
     errors = _errors(instance, run.run_id)
-    if run.status == DagsterRunStatus.SUCCESS and not checks:
+    if status == DagsterRunStatus.SUCCESS and not checks:
         return None
     told = [f"- {_path(check)}: {check.description or 'failed'}" for check in checks[:MOST_NAMED]]
     if len(checks) > MOST_NAMED:
         told.append(f"- … and {len(checks) - MOST_NAMED} more checks")
     places = [_path(check) for check in checks[:MOST_NAMED]] or [step for step, _ in errors]
-    verb = "failed" if run.status == DagsterRunStatus.FAILURE else "succeeded with failed checks"
+    verb = "failed" if status == DagsterRunStatus.FAILURE else "succeeded with failed checks"
     rows = [count for check in checks if (count := _rows(check)) is not None]
     return Alert(
         title=f"Boathouse: {run.job_name} {verb}",
-        what="\n".join([*(text for _, text in errors), *told]) or "The run's process ended.",
+        what="\n".join([*(text for _, text in errors), *told])
+        or _why_it_ended(instance, run.run_id),
         where=", ".join(places) or run.job_name,
         rows=sum(rows) if rows else None,
         link=urljoin(f"{settings.alert_link.rstrip('/')}/", f"runs/{run.run_id}")
         if settings.alert_link
         else "",
     )
+
+
+def _why_it_ended(instance: DagsterInstance, run_id: str) -> str:
+    """Return what Dagster says of a run in which no step has failed."""
+    for entry in instance.all_logs(run_id, of_type=DagsterEventType.RUN_FAILURE):
+        event = entry.dagster_event
+        data = event.job_failure_data if event is not None else None
+        if data is not None and data.error is not None:
+            cause = data.error
+            while cause.cause is not None:
+                cause = cause.cause
+            return cause.message.strip()
+        if event is not None and event.message:
+            return event.message
+    return "The run's process ended."
 
 
 def _failed_checks(instance: DagsterInstance, run_id: str) -> list[AssetCheckEvaluation]:

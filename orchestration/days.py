@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from dagster import (
     AssetKey,
@@ -10,9 +11,8 @@ from dagster import (
     DailyPartitionsDefinition,
 )
 
-from boathouse import catalog, lake
 from boathouse.contracts import SOURCE_NAME, Contract
-from boathouse.ingest.days import day_of, has_days, loaded_days
+from boathouse.ingest.days import day_of, has_days
 from boathouse.ingest.health import LoadFacts
 from orchestration.project import Project
 from orchestration.running import Context
@@ -31,13 +31,22 @@ def day_sources(project: Project) -> list[Contract]:
 
 
 def day_partitions(project: Project, contract: Contract) -> DailyPartitionsDefinition:
-    """Return the days from the first one that is loaded until today."""
+    """Return the days from the first one whose file is in the archive until today.
+
+    The lake would tell as well, but while it cannot be opened there would be no definitions, and
+    so nobody who runs, and nobody who sends alerts.
+    """
+    archive = project.settings.archive / contract.source
+    names = (
+        path.relative_to(load).as_posix() for load in archive.glob("*") for path in _files(load)
+    )
+    days = [day for name in names if (day := day_of(contract, name)) is not None]
     first = datetime.now(UTC).date() - timedelta(days=_DAYS_AT_LEAST)
-    if lake.exists(project.settings):
-        with lake.connect(project.settings, read_only=True) as opened:
-            if catalog.has_meta(opened):
-                first = min([first, *loaded_days(opened, contract)])
-    return DailyPartitionsDefinition(start_date=first.isoformat(), end_offset=1)
+    return DailyPartitionsDefinition(start_date=min([first, *days]).isoformat(), end_offset=1)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if not path.is_dir()]
 
 
 def day_specs(

@@ -27,7 +27,7 @@ from boathouse.ingest.report import SourceReport
 from orchestration.days import note_days
 from orchestration.marts import BuildConfig, build, require_green
 from orchestration.project import Project
-from orchestration.releasing import RELEASE_KEY, release_and_compact
+from orchestration.releasing import RELEASE_KEY, ReleaseConfig, release_and_compact
 from orchestration.results import (
     BuildEvents,
     load_metadata,
@@ -157,9 +157,11 @@ def day_job(
         pool=POOL,
         description="Release what passed.",
     )
-    def release_built(context: OpExecutionContext) -> None:
+    def release_built(context: OpExecutionContext, config: ReleaseConfig) -> None:
         with core_errors(context):
-            report = release_and_compact(project.settings, command_of(context))
+            report = release_and_compact(
+                project.settings, command_of(context), allow_shrink=config.allow_shrink
+            )
         metadata = release_metadata(report, project.settings.warehouse)
         context.log_event(AssetMaterialization(asset_key=RELEASE_KEY, metadata=metadata))
 

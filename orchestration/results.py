@@ -123,7 +123,7 @@ class BuildEvents:
             check_name=check_name(self.project.manifest, test),
             passed=result.status == "pass",
             severity=AssetCheckSeverity.WARN if is_warning else AssetCheckSeverity.ERROR,
-            description=None if result.status == "pass" else result.first_line,
+            description=None if result.status == "pass" else result.told,
             metadata={
                 **rows,
                 "dbt test": result.name,

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -111,8 +113,24 @@ def forget_runs(
     old = [record.dagster_run.run_id for record in runs if record.dagster_run.run_id not in needed]
     for run_id in [] if dry_run else old:
         instance.delete_run(run_id)
-        shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
+        _remove_files(home, run_id)
+    if old and not dry_run:
+        _shrink(home)
     return len(old)
+
+
+def _remove_files(home: Path, run_id: str) -> None:
+    """Delete what Dagster leaves of a run that it has deleted: logs, and its events' database."""
+    shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
+    for path in (home / "history" / "runs").glob(f"{run_id}.db*"):
+        path.unlink(missing_ok=True)
+
+
+def _shrink(home: Path) -> None:
+    """Give the disk what deleted rows took; a database that is in use waits for tomorrow."""
+    for path in (*home.glob("history/*.db"), *home.glob("history/runs/index.db")):
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(path)) as con:
+            con.execute("vacuum")
 
 
 def _runs_that_show(instance: DagsterInstance) -> set[str]:

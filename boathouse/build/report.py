@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent, indent
 
 from boathouse.errors import BuildError
 
@@ -13,6 +14,7 @@ GREEN = ("success", "pass", "warn", "no-op")
 ALLOW_SHRINK = " --allow-shrink"
 INTERRUPTED = "interrupted"  # of a build that ended before it was done, and of what it has not done
 _SHOWN = 20
+_MOST_LINES = 40  # that a result is told in, beyond its first
 # How dbt begins before it says what happened.
 _EMPTY_WORDS = re.compile(
     r"(Runtime|Compilation|Database) Error( in .*)?$|An error occurred during execution of unit"
@@ -53,15 +55,19 @@ class NodeResult:
         return self.status in GREEN
 
     @property
-    def first_line(self) -> str:
-        """Return the first line of the message that says more than that there was an error."""
-        lines = [line.strip() for line in self.message.splitlines() if line.strip()]
-        telling = [line for line in lines if not _EMPTY_WORDS.match(line)]
-        return next(iter([*telling, *lines]), self.status)
+    def told(self) -> str:
+        """Return all that dbt said of it, but for that there was an error."""
+        lines = [line for line in self.message.splitlines() if line.strip()]
+        telling = [line for line in lines if not _EMPTY_WORDS.match(line.strip())]
+        first, *more = dedent("\n".join(telling or lines or [self.status])).splitlines()
+        if len(more) > _MOST_LINES:
+            more[_MOST_LINES:] = [f"… and {len(more) - _MOST_LINES} more lines, in dbt's log"]
+        return "\n".join([first.strip(), *(f"    {line}" for line in more)])
 
     def __str__(self) -> str:
         kind = self.kind.replace("_", " ")
-        return f"{kind} {self.name} ({self.path.as_posix()}): {self.first_line}"
+        rows = f" [{self.failures:,} rows]" if self.failures else ""
+        return f"{kind} {self.name} ({self.path.as_posix()}){rows}: {self.told}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ class BuildReport:
             return
         failed = self.failed or self.results
         skipped = sum(result.status == "skipped" for result in self.results)
-        lines = [f"  {result}" for result in failed[:_SHOWN]]
+        lines = [indent(str(result), "  ") for result in failed[:_SHOWN]]
         if len(failed) > _SHOWN:
             lines.append(f"  … and {len(failed) - _SHOWN} more")
         also = f", {skipped} skipped because of them" if skipped else ""

@@ -50,26 +50,21 @@ AllowShrink = Annotated[
 
 
 def read_settings(*, of_main_home: bool = False) -> Any:
-    """Return the settings of the environment; a bad one is wrong usage.
+    """Return the settings of the environment.
 
     With `of_main_home` those of the home itself, whichever environment in it was chosen.
     """
-    from pydantic import ValidationError
-
     from boathouse.errors import UsageError
     from boathouse.settings import Settings
 
-    try:
-        if of_main_home:
-            return Settings(env="")
-        return Settings(env=state.env) if state.env else Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
+    is_named = of_main_home or state.env
+    settings = Settings(env="" if of_main_home else state.env) if is_named else Settings()
+    if not (settings.project / "dbt_project.yml").is_file():
         raise UsageError(
-            f"BOATHOUSE_{name} is {first.get('input')!r}: {first['msg']}.",
-            hint="Mend it in the environment or in .env.",
-        ) from None
+            f"BOATHOUSE_PROJECT leads to {settings.project}, which has no dbt_project.yml.",
+            hint="Set it to the folder of the Boathouse repository, or unset it there.",
+        )
+    return settings
 
 
 def print_json(value: Any) -> None:

@@ -26,6 +26,7 @@ def diagnose(settings: Settings, *, is_deep: bool = False) -> Diagnosis:
 
 def _findings(settings: Settings, is_deep: bool) -> Iterator[Finding]:
     yield from found("versions", home_checks.check_versions)
+    yield from found("settings", home_checks.check_settings)
     yield from found("lock", lambda: lake_checks.check_lock(settings))
     if lake.has_catalog(settings):
         yield from found("catalogue", lambda: lake_checks.check_catalog_file(settings))

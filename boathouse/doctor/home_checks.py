@@ -19,7 +19,7 @@ from boathouse.lake import Lake
 from boathouse.release import ReleaseInfo, current_release, damage, list_releases, readers
 from boathouse.release.about import read_base
 from boathouse.release.files import kept_ids
-from boathouse.settings import MIB, Settings
+from boathouse.settings import MIB, Settings, mistyped_variables
 
 _LEAST_FREE = 200 * MIB
 _LONG_SECONDS = 3600
@@ -160,6 +160,14 @@ def _wrong_version(asked: Requirement) -> str:
     if asked.specifier.contains(installed, prereleases=True):
         return ""
     return f"{asked.name} {installed}, not {asked.specifier}"
+
+
+def check_settings() -> Iterator[Finding]:
+    """Look for settings that do not count since their names are mistyped."""
+    for given, meant in mistyped_variables().items():
+        yield Finding(
+            "settings", "warning", f"{given} is no setting.", f"If it is to count, write {meant}."
+        )
 
 
 def check_disk(settings: Settings) -> Iterator[Finding]:

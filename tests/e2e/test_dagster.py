@@ -367,6 +367,36 @@ def test_dagster_ends_when_what_has_started_it_is_killed(tmp_path: Path) -> None
                 left.kill()
 
 
+def test_killed_daemon_ends_all_with_a_message(tmp_path: Path) -> None:
+    house = House(copy_project(tmp_path / "project", ["actions"]), tmp_path / "home")
+    arguments = ("-m", "orchestration", "--port", str(free_port()))
+    with house.started(*arguments, program="python") as process:
+        supervisor = psutil.Process(process.pid)
+
+        def daemon() -> psutil.Process | None:
+            for each in supervisor.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    if "dagster._daemon" in each.cmdline():
+                        return each
+            return None
+
+        wait_until(lambda: daemon() is not None, "the daemon is there", process)
+        found = daemon()
+        assert found is not None
+        found.kill()
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1 and "Dagster has ended by itself" in said
+
+
+def test_project_that_cannot_be_read_is_not_served_and_says_which_file(tmp_path: Path) -> None:
+    house = House(copy_project(tmp_path / "project", ["actions"]), tmp_path / "home")
+    contract = next((house.project / "models/staging").rglob("_*__sources.yml"))
+    contract.write_text("sources: [")
+    with house.started("-m", "orchestration", program="python") as process:
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1 and contract.name in said
+
+
 def members(session: int) -> list[psutil.Process]:
     """Return the processes of a session."""
     found = []

@@ -129,6 +129,20 @@ def test_broken_model_is_named_with_its_file_and_the_error(editable_house: Setti
         ).require_green()
 
 
+def test_differences_that_a_unit_test_finds_are_told_whole(editable_house: Settings) -> None:
+    include_unit_tests(editable_house.project)
+    folder = editable_house.project / "models" / "marts" / "sessions"
+    (folder / "numbers.sql").write_text("select 1 as found, 'same' as other")
+    (folder / "numbers.yml").write_text(
+        "unit_tests: [{name: two, model: numbers, given: [], "
+        "expect: {rows: [{found: 2, other: same}]}}]\n"
+    )
+    with pytest.raises(BuildError) as raised:
+        run_build(editable_house, select=["numbers"]).require_green()
+    said = raised.value.message
+    assert "numbers.yml" in said and "actual differs from expected" in said and ",2→1" in said
+
+
 def test_project_that_does_not_parse_says_where(editable_house: Settings) -> None:
     model = editable_house.project / "models" / "marts" / "sessions" / "rpt_sessions_by_country.sql"
     model.write_text("select * from {{ ref('no_such_model') }}")

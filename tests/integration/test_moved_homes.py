@@ -10,6 +10,7 @@ from pathlib import Path
 import houses
 import pytest
 from support.homes import REPOSITORY, clone
+from support.mounts import on_read_only
 from support.processes import obey_permissions
 
 from boathouse import doctor, lake, lake_files, lock, status
@@ -281,7 +282,8 @@ def test_home_that_cannot_be_written_answers_all_that_only_reads(
             (["sql", "--lake", "--json", EVENTS], "120"),
             (["status"], "Current release: 1"),
             (["releases"], "→"),
-            (["doctor"], "✓"),
+            (["doctor", "--deep"], "✓"),
+            (["diff", "1", "1"], "Nothing differs"),
             (["backup", str(tmp_path / "made")], "made"),
         ):
             done = boathouse(*arguments)
@@ -293,6 +295,46 @@ def test_home_that_cannot_be_written_answers_all_that_only_reads(
     finally:
         for folder, _, _ in os.walk(here.home_folder):
             Path(folder).chmod(0o755)
+
+
+READ = """
+import sys
+from pathlib import Path
+
+from api.app import Api
+from boathouse import lake
+from boathouse.release.reading import OpenRelease, Warehouse
+from boathouse.settings import Settings
+
+project, home, cache = map(Path, sys.argv[1:])
+settings = Settings(project=project, home=home, memory_limit="64MiB")
+assert settings.work.is_relative_to(cache), settings.work
+with lake.connect(settings, read_only=True) as opened:
+    opened.rows("select uuid() as u from range(2000000) order by u limit 1 offset 1999990")
+assert Warehouse(settings, OpenRelease, "test").current().release_id == 1
+(settings.work / "dashboard").mkdir()  # which it cannot do without
+api = Api(settings)
+api.look()
+assert not api.service.releases.problem, api.service.releases.problem
+try:
+    (home / "x").touch()
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_read_only_disk_answers_the_api_the_dashboard_and_what_needs_more_than_memory(
+    home: Settings, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", READ, str(home.project), str(home.home_folder), str(tmp_path)]
+    done = subprocess.run(
+        on_read_only(home.home_folder, command),
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "Read-only" in done.stdout, done.stderr
 
 
 def test_copy_of_a_home_with_files_for_links_works_as_well(home: Settings, tmp_path: Path) -> None:

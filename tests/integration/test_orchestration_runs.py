@@ -19,6 +19,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetKey,
     DagsterInstance,
+    DagsterRunStatus,
     Definitions,
     ExecuteInProcessResult,
     RunConfig,
@@ -43,6 +44,7 @@ RAW = AssetKey(["raw", "purchases"])
 BY_DAY = AssetKey(["raw", "purchases_by_day"])
 RELEASE = AssetKey("release")
 CHANGES = AssetKey(["intermediate", "int_purchases__changes"])
+SUCCEEDED, FAILED = DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE
 FACT = AssetKey(["marts", "fct_purchase_versions"])
 
 
@@ -220,7 +222,7 @@ def test_bad_file_is_set_aside_warned_of_and_replayed_after_a_fix(dagster: Dagst
     assert "100 rows in a file" in (warned["usual_size"].description or "")
     assert dagster.metadata(RAW)["files rejected"] == 1
     assert released(dagster.settings) == (2, 100)
-    alert = alert_of(dagster.instance, done.dagster_run, dagster.settings)
+    alert = alert_of(dagster.instance, done.dagster_run, SUCCEEDED, dagster.settings)
     assert alert is not None and "raw/purchases.few_rejects" in alert.where
     rejected = dagster.settings.rejected / "purchases/purchases_2026-03-08.csv"
     rejected.write_text(f"{HEADER}1,2,5,2026-02-01\n")
@@ -256,14 +258,30 @@ def test_failing_data_test_keeps_the_old_release_and_is_not_tried_again(dagster:
     assert released(dagster.settings) == (1, 2)
     assert RELEASE not in {each.asset_key for each in done.get_asset_materialization_events()}
     assert not [each for each in done.all_events if each.is_step_up_for_retry]
-    alert = alert_of(dagster.instance, done.dagster_run, dagster.settings)
-    assert alert is not None and alert.rows == 1
+    begun = done.dagster_run.with_status(DagsterRunStatus.STARTED)  # as it may still be seen
+    alert = alert_of(dagster.instance, begun, FAILED, dagster.settings)
+    assert alert is not None and alert.rows == 1 and alert.title.endswith("deliveries failed")
     assert "marts/fct_purchases.assert_no_cursed_product" in alert.where
     dagster.run("everything", succeeds=False, asset_selection=[RELEASE])
     assert released(dagster.settings) == (1, 2)
     snapshot(dagster.settings, "2026-03-08", "1,12,5,2026-02-01")
     dagster.deliver()
     assert released(dagster.settings) == (2, 1)
+
+
+def test_damaged_catalogue_leaves_the_definitions_and_is_told_by_the_run(dagster: Dagster) -> None:
+    keys = dagster.definitions.resolve_asset_graph().get_all_asset_keys()
+    days = dagster.definitions.resolve_asset_graph().get(BY_DAY).partitions_def
+    catalog = dagster.settings.catalog_file
+    assert catalog is not None
+    catalog.write_bytes(b"no database" * 1000)
+    again = Dagster(dagster.settings, dagster.instance)
+    assert again.definitions.resolve_asset_graph().get_all_asset_keys() == keys
+    assert again.definitions.resolve_asset_graph().get(BY_DAY).partitions_def == days
+    snapshot(dagster.settings, "2026-03-07", "1,2,5,2026-02-01")
+    done = again.deliver(succeeds=False)
+    alert = alert_of(again.instance, done.dagster_run, FAILED, again.settings)
+    assert alert is not None and "damaged" in alert.what
 
 
 def test_bad_contract_fails_at_once(dagster: Dagster, tmp_path: Path) -> None:
@@ -352,7 +370,8 @@ def test_rollback_shows_the_release_before_and_jobs_keep_it(dagster: Dagster) ->
 def test_corrected_day_is_loaded_again_alone(dagster: Dagster) -> None:
     snapshot(dagster.settings, "2026-03-06", "1,99,5,2026-02-01")
     snapshot(dagster.settings, "2026-03-07", "1,98,5,2026-02-01")
-    dagster.run("load_purchases_day", partition_key="2026-03-06")
+    may_shrink = {"ops": {"release_after_purchases": {"config": {"allow_shrink": True}}}}
+    dagster.run("load_purchases_day", partition_key="2026-03-06", run_config=may_shrink)
     rows = "select product from lake.raw.purchases where snapshot_date = '2026-03-06'"
     assert houses.lake_rows(dagster.settings, rows) == [(99,)]
     assert released(dagster.settings) == (2, 1)

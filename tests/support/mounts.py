@@ -1,4 +1,4 @@
-"""Small disks for tests: real ones, which only a process and its children see.
+"""Small and read-only disks for tests: real ones, which only a process and its children see.
 
 No root is needed where Linux gives everybody namespaces of users and mounts.
 """
@@ -20,6 +20,16 @@ def on_small_disk(folder: Path, megabytes: int, command: Sequence[str]) -> list[
     """
     _require_mounts()
     mount = f'mount -t tmpfs -o size={megabytes}m tmpfs "$0" && exec "$@"'
+    return [*_NAMESPACE, mount, str(folder), *command]
+
+
+def on_read_only(folder: Path, command: Sequence[str]) -> list[str]:
+    """Return the command that runs another one, for which nothing may be written in `folder`.
+
+    The test is skipped where nobody may mount anything.
+    """
+    _require_mounts()
+    mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
     return [*_NAMESPACE, mount, str(folder), *command]
 
 

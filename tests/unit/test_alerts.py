@@ -137,10 +137,7 @@ def test_one_channel_that_is_down_does_not_stop_the_other(mailbox: Mailbox) -> N
     assert "webhook (4 attempts)" in error.message and "open-sesame" not in str(error)
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["file:///etc/passwd", "hooks/open-sesame", "http://x y/\n", "http://127.0.0.1/open-sesame 1"],
-)
+@pytest.mark.parametrize("address", ["http://x y/\n", "http://127.0.0.1/open-sesame 1"])
 def test_address_that_is_none_is_reported_not_raised(address: str) -> None:
     (sent,) = send(Settings(alert_webhook=address), ALERT, pause=lambda _: None)
     assert not sent.is_sent and "open-sesame" not in sent.error

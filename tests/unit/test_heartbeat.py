@@ -216,8 +216,8 @@ def test_url_is_called_after_a_round_but_not_after_each(
         server.shutdown()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "file:///etc/passwd", "nonsense"])
-def test_url_that_nobody_answers_holds_up_nothing(settings: Settings, url: str) -> None:
+def test_url_that_nobody_answers_holds_up_nothing(settings: Settings) -> None:
+    url = "http://127.0.0.1:1/"
     heart = Heartbeat(Settings(**{**settings.model_dump(), "heartbeat_url": url}))
     heart.end_round()
     assert last_beat(settings) is not None

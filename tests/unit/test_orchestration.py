@@ -1,10 +1,12 @@
 """How dbt's nodes are named in Dagster, when a run is asked for, and what it is asked to make."""
 
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import AssetCheckKey, AssetKey
+from dagster import AssetCheckKey, AssetKey, DagsterInstance, OpExecutionContext, job, op
 
 from orchestration.instance import configuration
 from orchestration.landing import FIRST_PAUSE_SECONDS, Asked
@@ -18,6 +20,7 @@ from orchestration.translator import (
     domain_of,
     shown_at,
 )
+from orchestration.upkeep import forget_runs
 
 
 def node(path: str, kind: str = "model", **more: Any) -> dict[str, Any]:
@@ -179,6 +182,33 @@ def test_pause_between_attempts_is_an_hour_at_most() -> None:
 @pytest.mark.parametrize("cursor", ["", "nonsense", '{"unknown": 1}', "[]"])
 def test_cursor_that_cannot_be_read_is_none(cursor: str) -> None:
     assert Asked.read(cursor) == Asked()
+
+
+# -- what Dagster keeps --------------------------------------------------------------------
+
+
+def test_forgotten_runs_give_back_what_they_took(tmp_path: Path) -> None:
+    @op
+    def talk(context: OpExecutionContext) -> None:
+        for _ in range(200):
+            context.log.info("x" * 1000)
+
+    @job
+    def talking() -> None:
+        talk()
+
+    def taken() -> int:
+        return sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        talking.execute_in_process(instance=instance)
+        forget_runs(instance, datetime.now(UTC) + timedelta(days=1), tmp_path)
+        before = taken()
+        for _ in range(3):
+            talking.execute_in_process(instance=instance)
+        assert taken() > before + 600_000
+        assert forget_runs(instance, datetime.now(UTC) + timedelta(days=1), tmp_path) == 3
+        assert taken() < before + 100_000
 
 
 # -- column lineage ------------------------------------------------------------------------
