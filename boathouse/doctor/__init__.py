@@ -25,38 +25,46 @@ def diagnose(settings: Settings, *, is_deep: bool = False) -> Diagnosis:
 
 
 def _findings(settings: Settings, is_deep: bool) -> Iterator[Finding]:
-    yield from found("versions", home_checks.check_versions)
-    yield from found("settings", home_checks.check_settings)
-    yield from found("lock", lambda: lake_checks.check_lock(settings))
+    yield from found(settings, "versions", home_checks.check_versions)
+    yield from found(settings, "settings", home_checks.check_settings)
+    yield from found(settings, "lock", lambda: lake_checks.check_lock(settings))
     if lake.has_catalog(settings):
-        yield from found("catalogue", lambda: lake_checks.check_catalog_file(settings))
-        yield from found("catalogue", lambda: _in_lake(settings, is_deep))
+        yield from found(settings, "catalogue", lambda: lake_checks.check_catalog_file(settings))
+        yield from found(settings, "catalogue", lambda: _in_lake(settings, is_deep))
     else:
-        yield from found("catalogue", lambda: lake_checks.check_nothing(settings))
-    yield from found("disk", lambda: home_checks.check_disk(settings))
-    yield from found("release", lambda: home_checks.check_release(settings))
+        yield from found(settings, "catalogue", lambda: lake_checks.check_nothing(settings))
+    yield from found(settings, "disk", lambda: home_checks.check_disk(settings))
+    yield from found(settings, "release", lambda: home_checks.check_release(settings))
     if is_deep:
-        yield from found("release", lambda: deep_checks.check_releases(settings))
-    yield from found("watch", lambda: home_checks.check_watch(settings))
-    yield from found("landing", lambda: home_checks.check_landing(settings))
+        yield from found(settings, "release", lambda: deep_checks.check_releases(settings))
+    yield from found(settings, "watch", lambda: home_checks.check_watch(settings))
+    yield from found(settings, "landing", lambda: home_checks.check_landing(settings))
 
 
 def _in_lake(settings: Settings, is_deep: bool) -> Iterator[Finding]:
     try:
         with lake.connect(settings, read_only=True) as opened:
-            yield from found("catalogue", lambda: lake_checks.check_catalog(opened))
-            yield from found("catalogue", lambda: lake_checks.check_identity(opened, settings))
-            check_files = deep_checks.check_files if is_deep else lake_checks.check_files
-            yield from found("files", lambda: check_files(opened, settings))
-            yield from found("files", lambda: lake_checks.check_orphans(opened, settings))
-            yield from found("build", lambda: lake_checks.check_build(opened, settings))
-            yield from found("release", lambda: lake_checks.check_held_back(opened, settings))
+            yield from found(settings, "catalogue", lambda: lake_checks.check_catalog(opened))
             yield from found(
-                "release", lambda: home_checks.check_release_snapshot(opened, settings)
+                settings, "catalogue", lambda: lake_checks.check_identity(opened, settings)
+            )
+            check_files = deep_checks.check_files if is_deep else lake_checks.check_files
+            yield from found(settings, "files", lambda: check_files(opened, settings))
+            yield from found(settings, "files", lambda: lake_checks.check_orphans(opened, settings))
+            yield from found(settings, "build", lambda: lake_checks.check_build(opened, settings))
+            yield from found(
+                settings, "release", lambda: lake_checks.check_held_back(opened, settings)
+            )
+            yield from found(
+                settings, "release", lambda: home_checks.check_release_snapshot(opened, settings)
             )
             if is_deep:
-                yield from found("files", lambda: deep_checks.check_marts(opened, settings))
-                yield from found("archive", lambda: deep_checks.check_archive(opened, settings))
+                yield from found(
+                    settings, "files", lambda: deep_checks.check_marts(opened, settings)
+                )
+                yield from found(
+                    settings, "archive", lambda: deep_checks.check_archive(opened, settings)
+                )
     except duckdb.Error as error:
         raise LakeError(
             f"The lake's catalogue cannot be read: {error}",
