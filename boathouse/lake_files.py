@@ -5,6 +5,7 @@ from pathlib import Path
 
 from boathouse.lake import Lake
 from boathouse.settings import Settings
+from boathouse.sql import literal
 
 # A table that was renamed or altered has several entries; all of them give the same folder.
 _REFERENCED = """
@@ -104,3 +105,19 @@ def damaged(files: list[LakeFile]) -> list[Damaged]:
         if size != file.size:
             found.append(Damaged(file, f"{size:,} bytes, not {file.size:,}"))
     return found
+
+
+def damaged_objects(lake: Lake, settings: Settings, files: list[LakeFile]) -> list[Damaged]:
+    """Return the files in an object store that are missing or have another size.
+
+    The store lists names and sizes; no object is read.
+    """
+    everything = literal(settings.data_path.rstrip("/") + "/**/*.parquet")
+    sizes = dict(lake.rows(f"select filename, size from read_blob({everything})"))
+    return [
+        Damaged(file, f"{sizes[file.path]:,} bytes, not {file.size:,}")
+        if file.path in sizes
+        else Damaged(file, "it is not there")
+        for file in files
+        if sizes.get(file.path) != file.size
+    ]

@@ -3,7 +3,8 @@
 Changes nothing, takes no lock, and works on a home that is missing, empty or damaged.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import duckdb
 
@@ -25,40 +26,47 @@ def diagnose(settings: Settings, *, is_deep: bool = False) -> Diagnosis:
 
 
 def _findings(settings: Settings, is_deep: bool) -> Iterator[Finding]:
-    yield from found("versions", home_checks.check_versions)
-    yield from found("settings", home_checks.check_settings)
-    yield from found("lock", lambda: lake_checks.check_lock(settings))
+    yield from found(settings, "versions", home_checks.check_versions)
+    yield from found(settings, "settings", home_checks.check_settings)
+    yield from found(settings, "lock", lambda: lake_checks.check_lock(settings))
     if lake.has_catalog(settings):
-        yield from found("catalogue", lambda: lake_checks.check_catalog_file(settings))
-        yield from found("catalogue", lambda: _in_lake(settings, is_deep))
+        yield from found(settings, "catalogue", lambda: lake_checks.check_catalog_file(settings))
+        yield from found(settings, "catalogue", lambda: _in_lake(settings, is_deep))
     else:
-        yield from found("catalogue", lambda: lake_checks.check_nothing(settings))
-    yield from found("disk", lambda: home_checks.check_disk(settings))
-    yield from found("release", lambda: home_checks.check_release(settings))
+        yield from found(settings, "catalogue", lambda: lake_checks.check_nothing(settings))
+    yield from found(settings, "disk", lambda: home_checks.check_disk(settings))
+    yield from found(settings, "release", lambda: home_checks.check_release(settings))
     if is_deep:
-        yield from found("release", lambda: deep_checks.check_releases(settings))
-    yield from found("watch", lambda: home_checks.check_watch(settings))
-    yield from found("landing", lambda: home_checks.check_landing(settings))
+        yield from found(settings, "release", lambda: deep_checks.check_releases(settings))
+    yield from found(settings, "watch", lambda: home_checks.check_watch(settings))
+    yield from found(settings, "landing", lambda: home_checks.check_landing(settings))
+
+
+_Check = Callable[[lake.Lake, Settings], Iterator[Finding]]
+
+_OF_LAKE: tuple[tuple[str, _Check], ...] = (
+    ("lock", lake_checks.check_shared_lock),
+    ("catalogue", lambda opened, _: lake_checks.check_catalog(opened)),
+    ("catalogue", lake_checks.check_identity),
+    ("catalogue", lake_checks.check_format),
+    ("files", lake_checks.check_orphans),
+    ("build", lake_checks.check_build),
+    ("release", lake_checks.check_held_back),
+    ("release", home_checks.check_release_snapshot),
+)
+_QUICK: tuple[tuple[str, _Check], ...] = (("files", lake_checks.check_files),)
+_DEEP: tuple[tuple[str, _Check], ...] = (
+    ("files", deep_checks.check_files),
+    ("files", deep_checks.check_marts),
+    ("archive", deep_checks.check_archive),
+)
 
 
 def _in_lake(settings: Settings, is_deep: bool) -> Iterator[Finding]:
     try:
         with lake.connect(settings, read_only=True) as opened:
-            yield from found("lock", lambda: lake_checks.check_shared_lock(opened, settings))
-            yield from found("catalogue", lambda: lake_checks.check_catalog(opened))
-            yield from found("catalogue", lambda: lake_checks.check_identity(opened, settings))
-            check_files = deep_checks.check_files if is_deep else lake_checks.check_files
-            yield from found("files", lambda: check_files(opened, settings))
-            yield from found("files", lambda: lake_checks.check_orphans(opened, settings))
-            yield from found("catalogue", lambda: lake_checks.check_format(opened, settings))
-            yield from found("build", lambda: lake_checks.check_build(opened, settings))
-            yield from found("release", lambda: lake_checks.check_held_back(opened, settings))
-            yield from found(
-                "release", lambda: home_checks.check_release_snapshot(opened, settings)
-            )
-            if is_deep:
-                yield from found("files", lambda: deep_checks.check_marts(opened, settings))
-                yield from found("archive", lambda: deep_checks.check_archive(opened, settings))
+            for area, check in (*_OF_LAKE, *(_DEEP if is_deep else _QUICK)):
+                yield from found(settings, area, partial(check, opened, settings))
     except duckdb.Error as error:
         raise LakeError(
             f"The lake's catalogue cannot be read: {error}",

@@ -11,7 +11,7 @@ import duckdb
 
 from boathouse import lake_files
 from boathouse.doctor.findings import Finding
-from boathouse.doctor.lake_checks import tell_damaged
+from boathouse.doctor.lake_checks import find_damaged, tell_damaged
 from boathouse.ingest import ledger
 from boathouse.lake import Lake
 from boathouse.lake_files import Damaged, LakeFile
@@ -63,7 +63,7 @@ def check_releases(settings: Settings) -> Iterator[Finding]:
 def check_files(opened: Lake, settings: Settings) -> Iterator[Finding]:
     """Read every file of the lake."""
     files = lake_files.referenced(opened, settings)
-    damaged = lake_files.damaged(files) if lake_files.is_local(settings) else []
+    damaged = find_damaged(opened, settings, files)
     known = {each.file for each in damaged}
     damaged += [
         Damaged(file, said)

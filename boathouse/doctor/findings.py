@@ -7,6 +7,8 @@ from typing import Any, Literal
 import duckdb
 
 from boathouse.errors import BoathouseError
+from boathouse.settings import Settings
+from boathouse.surroundings import as_expected
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -38,13 +40,19 @@ class Diagnosis:
         return asdict(self)
 
 
-def found(area: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def found(
+    settings: Settings, area: str, check: Callable[[], Iterator[Finding]]
+) -> Iterator[Finding]:
     """Yield what a check finds; a check that cannot be made is a problem of its own."""
     try:
         yield from check()
     except BoathouseError as error:
         yield Finding(area, "problem", error.message, error.hint)
     except (OSError, ValueError, duckdb.Error) as error:
+        expected = as_expected(error, settings)
+        if expected is not None:
+            yield Finding(area, "problem", expected.message, expected.hint)
+            return
         yield Finding(
             area,
             "problem",

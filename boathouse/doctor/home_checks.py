@@ -180,8 +180,9 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     disks = {found.mount: found for found in map(disk.of, places)}
     parts = {name: disk.used([home / name]) for name in _PARTS}
     shown = ", ".join(f"{name} {disk.shown(taken)}" for name, taken in parts.items() if taken)
-    told = f"{'; '.join(map(str, disks.values()))}. The lake's files take {disk.shown(size)}"
-    told += f"; in the home {shown}." if shown else "."
+    told = f"{'; '.join(map(str, disks.values()))}."
+    told += f" The lake's files take {disk.shown(size)}." if local else ""
+    told += f" In the home: {shown}." if shown else ""
     least = min(found.free for found in disks.values())
     if least < _LEAST_FREE or not all(found.has_files_left for found in disks.values()):
         to_do = "Make room: old backups, archive/ and releases/ are the first to look at."

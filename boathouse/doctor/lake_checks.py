@@ -175,15 +175,21 @@ def check_held_back(opened: Lake, settings: Settings) -> Iterator[Finding]:
 
 def check_files(opened: Lake, settings: Settings) -> Iterator[Finding]:
     """Look whether every file is there and as large as it must be."""
-    if not lake_files.is_local(settings):
-        yield Finding("files", "ok", f"Files in {settings.data_path} are not looked at.")
-        return
     files = lake_files.referenced(opened, settings)
-    damaged = lake_files.damaged(files)
+    damaged = find_damaged(opened, settings, files)
     yield from tell_damaged(damaged, len(files))
     if not damaged:
         size = sum(file.size for file in files)
         yield Finding("files", "ok", f"All {len(files):,} files are there ({disk.shown(size)}).")
+
+
+def find_damaged(
+    opened: Lake, settings: Settings, files: list[lake_files.LakeFile]
+) -> list[lake_files.Damaged]:
+    """Return the files that are missing or have another size, wherever the lake keeps them."""
+    if lake_files.is_local(settings):
+        return lake_files.damaged(files)
+    return lake_files.damaged_objects(opened, settings, files)
 
 
 def tell_damaged(damaged: list[lake_files.Damaged], count: int) -> Iterator[Finding]:

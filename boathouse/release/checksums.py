@@ -30,7 +30,10 @@ def is_same(release: Path) -> bool | None:
 
 
 def has_same_lookups(release: Path) -> bool | None:
-    """Return whether a release's look-ups have the checksum they had; None when it is not known."""
+    """Return whether a release's look-ups have the checksum they had; None when it is not known.
+
+    They do not when they are missing.
+    """
     return _is_same(release, lookups.beside(release))
 
 
@@ -40,4 +43,4 @@ def _is_same(release: Path, file: Path) -> bool | None:
         for line in beside(release).read_text(encoding="utf-8").splitlines():
             if line[_DIGITS:] == f"  {file.name}":
                 known = line[:_DIGITS]
-    return None if known is None else checksum(file) == known
+    return None if known is None else file.exists() and checksum(file) == known

@@ -54,16 +54,12 @@ def of_tables(path: Path, written: Iterable[Written], *, is_deep: bool) -> list[
 def of_lookups(path: Path) -> list[str]:
     """Return a line when the look-ups beside a release's file are missing or changed.
 
-    Nothing tells of a change where their checksum is not known.
+    Nothing tells where their checksum is not known: the first releases had none.
     """
+    if checksums.has_same_lookups(path) is not False:
+        return []
     file = lookups.beside(path)
-    if not file.exists():
-        return [f"{file.name} is missing"]
-    return (
-        [f"{file.name} is not what was written"]
-        if checksums.has_same_lookups(path) is False
-        else []
-    )
+    return [f"{file.name} is {'not what was written' if file.exists() else 'missing'}"]
 
 
 def _columns(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], list[tuple[str, str]]]:

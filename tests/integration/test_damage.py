@@ -183,6 +183,20 @@ def test_file_of_the_lake_that_cannot_be_read_is_told_by_reading(home: Settings)
     assert found.is_well and "expire" in told.to_do, "the lake's past still needs it"
 
 
+def test_objects_are_compared_by_what_the_store_lists(home: Settings) -> None:
+    with lake.connect(home, read_only=True) as opened:
+        files = lake_files.referenced(opened, home)
+        assert not lake_files.damaged_objects(opened, home, files)
+        lost, cut, *_ = (Path(file.path) for file in files)
+        lost.unlink()
+        cut.write_bytes(b"PAR1")
+        found = lake_files.damaged_objects(opened, home, files)
+    assert [(each.file.path, each.said.split(",")[0]) for each in found] == [
+        (str(lost), "it is not there"),
+        (str(cut), "4 bytes"),
+    ]
+
+
 def test_mart_whose_values_have_become_others_is_told(home: Settings) -> None:
     # What a disk may do to a Parquet file: all of it can be read, and one value is another.
     path = some_file(home, f"marts.{UNTOUCHED}")
