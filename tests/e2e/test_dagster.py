@@ -204,7 +204,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, receivers: Receivers) -> It
     test = house.project / "tests/data/purchases/assert_no_cursed_product.sql"
     test.write_text(CURSED)
     port = free_port()
-    how = house._how(receivers.environment)
+    how = house.how(receivers.environment)
     log = (folder / "server.log").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestration", "--port", str(port)],
