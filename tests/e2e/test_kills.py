@@ -14,10 +14,9 @@ from support.prepared import Prepared
 
 CHECKPOINTS = ("run:loaded", "run:built", "release:mart-written")
 TRIAL = (
-    Kill("maintain", "maintain:expired"),
     Kill("backup", "backup:catalog-copied"),
     Kill("restore", "restore:set-aside"),
-    Kill("watch", "load:committed"),
+    Kill("run", "load:committed"),
 )
 
 
