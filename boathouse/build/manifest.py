@@ -85,6 +85,7 @@ class _Kept:
     def read(self) -> Manifest | None:
         """Return it; None when there is none, or it is another one, or not that of the manifest."""
         from dbt.contracts.graph.manifest import Manifest as Parsed
+        from dbt.parser.manifest import extended_mashumuro_decoder
 
         try:
             with self._path.open("rb") as file:
@@ -92,7 +93,7 @@ class _Kept:
                 if [noted["key"], noted["manifest"]] != [self._key, _stamp(self._manifest)]:
                     return None
                 nodes = [Node(**each) for each in noted["nodes"]]
-                parsed = Parsed.from_msgpack(file.read())
+                parsed = Parsed.from_msgpack(file.read(), decoder=extended_mashumuro_decoder)
         except Exception:  # of whichever library: it can be parsed again
             return None
         parsed.build_flat_graph()
@@ -101,10 +102,13 @@ class _Kept:
 
     def write(self, manifest: Manifest, stamp: list[int]) -> None:
         """Keep it, with the stamp of the `manifest.json` that was written from it."""
+        from dbt.parser.manifest import extended_mashumaro_encoder  # which knows times
+
         nodes = [asdict(each) for each in manifest.nodes]
         noted = json.dumps({"key": self._key, "manifest": stamp, "nodes": nodes})
         temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        temporary.write_bytes(noted.encode() + b"\n" + manifest.parsed.to_msgpack())
+        parsed = manifest.parsed.to_msgpack(extended_mashumaro_encoder)
+        temporary.write_bytes(noted.encode() + b"\n" + parsed)
         temporary.replace(self._path)
 
 

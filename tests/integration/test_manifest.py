@@ -11,11 +11,21 @@ from boathouse.build import dbt, prepare_manifest
 from boathouse.build.files import project_hash
 from boathouse.settings import Settings
 
+MICROBATCH = """
+{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='ordered_on',
+    begin='2024-01-01', batch_size='day', contract={'enforced': false}) }}
+select * from {{ ref('stg_shop__orders') }}
+"""
+
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Settings:
-    """Return settings for a shop whose project looks for models and documents elsewhere, too."""
+    """Return settings for a shop whose project looks for models and documents elsewhere, too.
+
+    One of the models has a time among its config.
+    """
     settings = shops.new(tmp_path)
+    write(settings.project / "more" / "daily.sql", MICROBATCH)
     file = settings.project / "dbt_project.yml"
     text = file.read_text().replace("model-paths: [models]", "model-paths: [models, more]")
     file.write_text(f"{text}\ndocs-paths: [models, texts]\n")

@@ -55,6 +55,8 @@ class Yard:
                 **settings,
             }
         )
+        self.settings.project.mkdir(parents=True, exist_ok=True)
+        (self.settings.project / "dbt_project.yml").touch()
 
     def source(
         self,
