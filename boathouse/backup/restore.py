@@ -171,7 +171,7 @@ def _swap(made: Settings, beside: Path, home: Path) -> Path | None:
     if not home.exists():
         beside.rename(home)
         return None
-    aside = home.with_name(f"{home.name}.before-restore-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}")
+    aside = home.with_name(f"{home.name}.before-restore-{datetime.now(UTC):%Y-%m-%dT%H%M%S.%fZ}")
     with lock.writer(made, "boathouse restore"):
         try:
             home.rename(aside)

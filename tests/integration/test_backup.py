@@ -3,9 +3,12 @@
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import houses
@@ -142,6 +145,17 @@ def test_home_with_data_is_only_set_aside_when_told(yard: Yard) -> None:
     assert files(report.set_aside) == before["files"]
     assert (yard.settings.landing / "things/waiting.csv").exists()
     assert (yard.settings.home_folder / "backups" / made.path.name / LIST).exists()
+
+
+def test_homes_of_one_second_are_set_aside_one_beside_the_other(
+    yard: Yard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = backup(yard.settings, tmp_path / "made")
+    moments = iter(datetime(2026, 1, 1, microsecond=each, tzinfo=UTC) for each in (1, 2))
+    clock = SimpleNamespace(now=lambda _: next(moments))
+    monkeypatch.setattr(sys.modules[restore.__module__], "datetime", clock)
+    aside = {restore(yard.settings, made.path, overwrite=True).set_aside for _ in range(2)}
+    assert len(aside) == 2 and None not in aside
 
 
 def test_home_is_not_set_aside_under_a_writer(yard: Yard, tmp_path: Path) -> None:
