@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import houses
-from support.homes import REPOSITORY, copy_project
+from support.homes import REPOSITORY, clone, copy_project
 
 from boathouse import lake
 from boathouse.contracts import load_contracts
@@ -37,6 +37,13 @@ def new(folder: Path) -> Settings:
     for part in ("models", "snapshots"):
         shutil.copytree(SHOP / part, project / part, dirs_exist_ok=True)
     return Settings(project=project, home=folder / "data", settle_seconds=0, threads=1)
+
+
+def copy(template: Settings, folder: Path) -> Settings:
+    """Return settings for a copy of a shop, with a project of its own, which a test may change."""
+    mine = clone(template, folder / "data")
+    project = shutil.copytree(template.project, folder / "project")
+    return mine.model_copy(update={"project": project})
 
 
 def deliver(settings: Settings, source: str, name: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import houses
 import pytest
 import shops
-from support.homes import clone
 from support.shared import made_once
 
 from boathouse import pipeline
@@ -22,7 +21,7 @@ def _shop(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 def shop(_shop: Settings, tmp_path: Path) -> Settings:
-    return clone(_shop, tmp_path / "data")
+    return shops.copy(_shop, tmp_path)
 
 
 def _open_shop(folder: Path) -> Settings:

@@ -4,13 +4,11 @@ Each test is a thing that people do with dbt: a flag, an edit, another target, a
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import houses
 import pytest
 import shops
-from support.homes import clone
 from support.shared import made_once
 
 from boathouse import pipeline
@@ -42,9 +40,7 @@ def _open_shop(folder: Path) -> Settings:
 @pytest.fixture
 def shop(_shop: Settings, tmp_path: Path) -> Settings:
     """Return settings for a shop that is open, with a project of its own."""
-    mine = clone(_shop, tmp_path / "data")
-    shutil.copytree(_shop.project, tmp_path / "project")
-    return mine.model_copy(update={"project": tmp_path / "project"})
+    return shops.copy(_shop, tmp_path)
 
 
 def is_right(settings: Settings, *models: str) -> bool:
