@@ -172,7 +172,7 @@ def _execute(lake: Lake, statements: list[str], message: str) -> None:
 
 def missing(lake: Lake, contracts: dict[str, Contract]) -> list[str]:
     """Return the statements that would make what is missing; none on a complete lake."""
-    existing = _existing(lake)
+    existing = existing_columns(lake)
     schemas = _schemas(lake)
     statements = [
         f"create schema if not exists lake.{schema}" for schema in SCHEMAS if schema not in schemas
@@ -190,12 +190,15 @@ def missing(lake: Lake, contracts: dict[str, Contract]) -> list[str]:
 
 def has_meta(lake: Lake) -> bool:
     """Return whether the lake has its `meta` tables, which the first load or build makes."""
-    return any(schema == "meta" for schema, _ in _existing(lake))
+    query = (
+        "select count(*) from duckdb_tables() where database_name = 'lake' and schema_name = 'meta'"
+    )
+    return bool(lake.value(query))
 
 
 def raw_columns(lake: Lake, contract: Contract) -> dict[str, str]:
     """Return the columns of a raw table as it is in the lake, with their types in lower case."""
-    return _existing(lake)["raw", contract.source]
+    return existing_columns(lake)["raw", contract.source]
 
 
 def _schemas(lake: Lake) -> set[str]:
@@ -215,7 +218,11 @@ def _not_inlined(lake: Lake) -> set[str]:
     return {name for (name,) in lake.rows(query)}
 
 
-def _existing(lake: Lake) -> dict[tuple[str, str], dict[str, str]]:
+def existing_columns(lake: Lake) -> dict[tuple[str, str], dict[str, str]]:
+    """Return the columns of each of our own and of the raw tables, by its schema and name.
+
+    Their types are in lower case.
+    """
     tables: dict[tuple[str, str], dict[str, str]] = {}
     query = """
         select schema_name, table_name, column_name, lower(data_type)

@@ -3,7 +3,6 @@
 A beat means that watch has got further, not only that its process exists: one that hangs has none.
 """
 
-import json
 import os
 import socket
 import threading
@@ -15,6 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from boathouse import notes
 from boathouse.settings import Settings, environment_variable
 
 CALL_SECONDS = 30.0  # between two calls of the URL
@@ -80,15 +80,7 @@ class Heartbeat:
             self._file.unlink(missing_ok=True)
 
     def _write(self, trouble: str) -> None:
-        note = {"pid": os.getpid(), "since": self._since, "trouble": trouble}
-        temporary = self._file.with_suffix(f".{os.getpid()}")
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(note), encoding="utf-8")
-            temporary.replace(self._file)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        notes.write(self._file, {"pid": os.getpid(), "since": self._since, "trouble": trouble})
 
     def _tell_systemd(self, message: str) -> None:
         if not self._socket:

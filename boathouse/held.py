@@ -4,13 +4,13 @@ It lies beside the releases, not in them: a release that is held back is not the
 """
 
 import json
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from boathouse import notes
 from boathouse.settings import Settings
 
 _SHOWN = 20
@@ -46,12 +46,8 @@ def note(settings: Settings, reasons: Iterable[object]) -> None:
     now = HeldBack(since, shown)
     if now == before:
         return
-    path = _file(settings)
-    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(asdict(now), ensure_ascii=False), encoding="utf-8")
-        temporary.replace(path)
+        notes.write(_file(settings), asdict(now))
 
 
 def clear(settings: Settings) -> None:

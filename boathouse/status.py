@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from boathouse import identity, lake, lock
+from boathouse import catalog, identity, lake, lock
 from boathouse.build.report import INTERRUPTED
 from boathouse.contracts import load_contracts
 from boathouse.errors import IdentityError
@@ -92,7 +92,7 @@ def collect(settings: Settings) -> Status:
                     writer = lock.shared_holder(opened.con)
                 if error := identity.problem(opened.con, settings):
                     raise error
-                if has_meta(opened):
+                if catalog.has_meta(opened):
                     facts = {row[0]: row[1:] for row in opened.rows(_SOURCES)}
                     last_build = find_last_build(opened, settings)
                     if due := identity.upgrade_due(opened.con, settings):
@@ -149,14 +149,6 @@ _SOURCES = """
     left join rejects on loads.source = rejects.source
     left join lake.meta.source_freshness as freshness on loads.source = freshness.source
 """
-
-
-def has_meta(opened: lake.Lake) -> bool:
-    """Return whether the lake has its `meta` tables, which the first load or build makes."""
-    query = (
-        "select count(*) from duckdb_tables() where database_name = 'lake' and schema_name = 'meta'"
-    )
-    return bool(opened.value(query))
 
 
 def find_last_build(opened: lake.Lake, settings: Settings) -> BuildStatus | None:

@@ -10,9 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from boathouse import disk
 from boathouse.errors import LakeError
-from boathouse.surroundings import tells_of_full_disk
 
 _BUSY_SECONDS = 30
 
@@ -24,6 +22,9 @@ def copy_catalog(source: Path, target: Path) -> None:
         DiskFullError: there is no room for it.
         LakeError: it cannot be read, or is damaged.
     """
+    from boathouse import disk  # which the other process does without: it is to start quickly
+    from boathouse.surroundings import tells_of_full_disk
+
     problem = _in_another_process("copy", source, target) or check_catalog(target)
     if tells_of_full_disk(problem):
         raise disk.refusal(target, f"the catalogue takes {disk.shown(disk.used([source]))}")

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from boathouse import __version__, api_keys, disk, identity, lake, lake_files, lake_place
+from boathouse import __version__, api_keys, catalog, disk, identity, lake, lake_files, lake_place
 from boathouse.backup.catalog_copy import copy_catalog
 from boathouse.backup.contents import CATALOG, LAKE, LIST, BackupError, Contents, Sink, is_tar, sink
 from boathouse.backup.part import part_of
@@ -32,7 +32,6 @@ from boathouse.maintain.removal import files_lock
 from boathouse.release import checksums, lookups
 from boathouse.release.files import current_id, kept_ids, kept_path, path_of
 from boathouse.settings import Settings
-from boathouse.status import has_meta
 from boathouse.surroundings import is_full_disk
 
 BACKUPS = "backups"
@@ -209,7 +208,7 @@ def _releases(settings: Settings, held: ExitStack) -> tuple[dict[str, BinaryIO],
 
 def _ledger(opened: Lake) -> list[tuple[int, str, str, str, str]]:
     """Return load, source, name, checksum and status of every file that was loaded or refused."""
-    if not has_meta(opened):
+    if not catalog.has_meta(opened):
         return []
     return opened.rows(
         "select load_id, source, file_name, file_sha256, status from lake.meta.loads order by all"

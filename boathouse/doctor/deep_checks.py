@@ -17,7 +17,7 @@ from boathouse.lake import Lake
 from boathouse.lake_files import Damaged, LakeFile
 from boathouse.release import current_release, damage, list_releases, readers
 from boathouse.release.about import Written, read_base
-from boathouse.release.contents import MARTS
+from boathouse.release.contents import MARTS, checksum_of
 from boathouse.settings import ENVIRONMENT_FILE, Settings
 from boathouse.sql import identifier, literal
 
@@ -125,9 +125,8 @@ def _has_snapshot(opened: Lake, snapshot: int) -> bool:
 def _is_as_released(opened: Lake, written: Written, snapshot: int) -> bool:
     table = f"lake.{MARTS}.{identifier(written.name)} at (version => {snapshot})"
     try:
-        columns = opened.rows(f"describe from {table}")
-        names = ", ".join(identifier(column) for column, *_ in columns)
-        query = f"select count(*), coalesce(sum(hash({names})), 0) from {table}"
+        checksum = checksum_of(column for column, *_ in opened.rows(f"describe from {table}"))
+        query = f"select count(*), {checksum} from {table}"
         return opened.rows(query) == [(written.rows, written.checksum)]
     except duckdb.Error:
         return True  # a file that cannot be read was told already

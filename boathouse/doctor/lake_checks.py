@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from boathouse import disk, identity, lake_files, lake_place, lock
+from boathouse import catalog, disk, identity, lake_files, lake_place, lock
 from boathouse.backup.catalog_copy import check_catalog as integrity_problem
 from boathouse.doctor.findings import Finding
 from boathouse.lake import Lake
 from boathouse.release import held_back
 from boathouse.settings import Settings
-from boathouse.status import find_last_build, has_meta
+from boathouse.status import find_last_build
 from boathouse.surroundings import tells_of_full_disk
 
 _LONG_HOURS = 6
@@ -147,7 +147,7 @@ def check_format(opened: Lake, settings: Settings) -> Iterator[Finding]:
 
 def check_build(opened: Lake, settings: Settings) -> Iterator[Finding]:
     """Look whether somebody still works at the last build, if it is not done."""
-    last = find_last_build(opened, settings) if has_meta(opened) else None
+    last = find_last_build(opened, settings) if catalog.has_meta(opened) else None
     if last is not None and last.is_interrupted:
         yield Finding(
             "build",
@@ -160,7 +160,7 @@ def check_build(opened: Lake, settings: Settings) -> Iterator[Finding]:
 
 def check_held_back(opened: Lake, settings: Settings) -> Iterator[Finding]:
     """Look whether the lake as it is would be released."""
-    last = find_last_build(opened, settings) if has_meta(opened) else None
+    last = find_last_build(opened, settings) if catalog.has_meta(opened) else None
     is_early = last is None or last.is_interrupted or last.status == "running"
     if is_early or identity.upgrade_due(opened.con, settings):
         return

@@ -1,7 +1,6 @@
 """What the parts carry: reading it, and writing it into home, lake and catalogue."""
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from boathouse import lake_place
+from boathouse import lake_place, notes
 from boathouse.errors import IdentityError
 from boathouse.settings import Settings
 from boathouse.sql import literal
@@ -209,7 +208,7 @@ def asked_of(
 
 def write_home(settings: Settings, mark: HomeMark) -> None:
     """Note in the home what it carries, at once or not at all."""
-    _write(settings.home_folder / FILE, asdict(mark))
+    notes.write(settings.home_folder / FILE, asdict(mark))
 
 
 def write_lake(con: duckdb.DuckDBPyConnection, settings: Settings, mark: Mark) -> None:
@@ -225,14 +224,7 @@ def write_lake(con: duckdb.DuckDBPyConnection, settings: Settings, mark: Mark) -
 
 def write_folder(folder: Path, mark: Mark) -> None:
     """Note in a folder of a lake's files whose they are."""
-    _write(folder / FILE, {"lake": mark.lake, "format": mark.format})
-
-
-def _write(path: Path, told: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    notes.write(folder / FILE, {"lake": mark.lake, "format": mark.format})
 
 
 def write_catalog(con: duckdb.DuckDBPyConnection, mark: Mark, since: int = 0) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from boathouse import lake, lake_files, lock
+from boathouse import catalog, lake, lake_files, lock
 from boathouse.checkpoints import reached
 from boathouse.compaction import compact, crowded
 from boathouse.errors import LakeError
@@ -20,7 +20,6 @@ from boathouse.maintain.report import MaintenanceReport
 from boathouse.maintain.snapshots import expirable, expire
 from boathouse.settings import Settings
 from boathouse.sql import identifier
-from boathouse.status import has_meta
 
 COMMAND = "boathouse maintain"
 _SHOWN = 10
@@ -56,7 +55,7 @@ def maintain(
                 hint="Run `boathouse run` first.",
             )
         with lake.connect(settings) as opened:
-            if not has_meta(opened):
+            if not catalog.has_meta(opened):
                 raise LakeError(
                     f"The lake in {settings.home_folder} holds nothing yet.",
                     hint="Run `boathouse run` first.",

@@ -1,6 +1,7 @@
 """What the lake has to release at one snapshot: marts, macros, and what is copied of `meta`."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -76,10 +77,14 @@ class Relation:
 
     def measure(self, con: duckdb.DuckDBPyConnection, query: str) -> Measure:
         """Return count and checksum of the rows of a query that returns these columns."""
-        rows = con.execute(
-            f"select count(*), coalesce(sum(hash({self.column_names})), 0) from ({query}) as rows"
-        )
+        checksum = checksum_of(name for name, _ in self.columns)
+        rows = con.execute(f"select count(*), {checksum} from ({query}) as rows")
         return Measure(*rows.fetchall()[0])
+
+
+def checksum_of(columns: Iterable[str]) -> str:
+    """Return SQL for the checksum of rows, in any order, that have these columns."""
+    return f"coalesce(sum(hash({', '.join(map(identifier, columns))})), 0)"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import duckdb
 
 from boathouse.release import checksums, lookups
 from boathouse.release.about import Written, read_base
+from boathouse.release.contents import checksum_of
 from boathouse.release.report import ReleaseInfo
 from boathouse.sql import identifier, literal
 
@@ -90,8 +91,7 @@ def _of_table(
     signature = [f"{column} {kind}" for column, kind in found]
     if signature != expected.columns:
         return f"{expected.name} has columns {signature}, not {expected.columns}"
-    names = ", ".join(identifier(column) for column, _ in found)
-    checksum = f"coalesce(sum(hash({names})), 0)" if is_deep else "null"
+    checksum = checksum_of(column for column, _ in found) if is_deep else "null"
     table = f"released.{identifier(expected.schema_name)}.{identifier(expected.name)}"
     try:
         rows, summed = con.execute(f"select count(*), {checksum} from {table}").fetchall()[0]

@@ -18,11 +18,10 @@ Step = Callable[[Lake], None]
 
 def rename_results(lake: Lake) -> None:
     """Give `meta.node_results` the name by which older code does not know it."""
-    if "status" in _columns(lake, "node_results") and not _columns(lake, "latest_results"):
-        _write(
-            lake,
-            "alter table lake.meta.node_results rename to latest_results",
-        )
+    tables = catalog.existing_columns(lake)
+    is_old = "status" in tables.get(("meta", "node_results"), {})
+    if is_old and ("meta", "latest_results") not in tables:
+        _write(lake, "alter table lake.meta.node_results rename to latest_results")
 
 
 def complete_tables(lake: Lake) -> None:
@@ -78,17 +77,6 @@ MIGRATIONS: Mapping[int, tuple[Step, ...]] = {
     1: (),
     2: (rename_results, complete_tables, follow_relations),
 }
-
-
-def _columns(lake: Lake, table: str) -> set[str]:
-    return {
-        name
-        for (name,) in lake.rows(
-            "select column_name from duckdb_columns() where database_name = 'lake' "
-            "and schema_name = 'meta' and table_name = ?",
-            [table],
-        )
-    }
 
 
 def _write(lake: Lake, *statements: str) -> None:

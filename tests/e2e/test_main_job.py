@@ -13,28 +13,14 @@ from typing import Any
 
 import duckdb
 import pytest
-import typer
 import yaml
 from support.command import House, finish, interrupt, wait_until
+from support.commands import COMMANDS
 from support.homes import REPOSITORY
 from support.prepared import GENERATE, Prepared
 
-from boathouse.cli import environments, keys, upkeep  # noqa: F401  # their commands join those of `app`
-from boathouse.cli.commands import app
-
 PURCHASES = "PurchaseID,product,user,date\n900001,7,8,2026-03-01\n900002,7,9,2026-03-02\n"
 SNAPSHOT = "purchases_2026-03-11.csv"
-
-
-def _commands(group: Any, *names: str) -> Iterator[tuple[str, ...]]:
-    for name, command in sorted(group.commands.items()):
-        if hasattr(command, "commands"):
-            yield from _commands(command, *names, name)
-        else:
-            yield (*names, name)
-
-
-COMMANDS = list(_commands(typer.main.get_command(app)))
 
 
 def last_build(house: House) -> tuple[str, str, str]:

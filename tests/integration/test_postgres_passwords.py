@@ -1,19 +1,15 @@
 """No command shows the password of the catalogue's server, nor writes it anywhere."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 from dagster import DagsterInstance
 from support import forked
 from support.command import PATIENCE_SECONDS, House
+from support.commands import COMMANDS
 from support.postgres import ask, end_sessions, make_database, make_machines, settings_of
 
 from boathouse import lake, lock
-from boathouse.cli import environments, keys, upkeep
-from boathouse.cli.commands import app
 from boathouse.errors import LockLostError
 from orchestration import running
 from orchestration.definitions import build_definitions
@@ -41,18 +37,6 @@ ARGUMENTS = {
     ("sql",): ["--lake", "select 1"],
 }
 ENDLESS = {("simulate", "vehicles"), ("watch",)}
-
-
-def _commands(group: Any, *names: str) -> Iterator[tuple[str, ...]]:
-    assert environments and keys and upkeep  # their commands join those of `app`
-    for name, command in sorted(group.commands.items()):
-        if hasattr(command, "commands"):
-            yield from _commands(command, *names, name)
-        else:
-            yield (*names, name)
-
-
-COMMANDS = list(_commands(typer.main.get_command(app)))
 
 
 def require_secrecy(folder: Path) -> None:
