@@ -8,12 +8,15 @@ from typing import Any
 
 import hypothesis
 import pytest
+from dbt_common.tests import enable_test_caching
 from support import dashboard, engine
 from support.shared import made_once
 from xdist.scheduler import LoadScopeScheduling
 
 from boathouse import lake
 from boathouse.settings import Settings
+
+enable_test_caching()  # what dbt has made of a macro or a template it makes again of an equal one
 
 # Hundreds of commands are started here: none should compile the project's modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

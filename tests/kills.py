@@ -10,8 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from support.kills import Kills, trials
-from support.prepared import prepare
+from support.kills import trials
 
 
 def main() -> int:
@@ -22,9 +21,7 @@ def main() -> int:
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="boathouse-kills-"))
     print(f"{asked.kills} kills from seed {asked.seed} on, in {folder}", flush=True)
-    (folder / "prepared").mkdir()
-    kills = Kills(folder, prepare(folder / "prepared").house)
-    failed = trials(kills, asked.kills, asked.seed, lambda line: print(line, flush=True))
+    failed = trials(folder, asked.kills, asked.seed, lambda line: print(line, flush=True))
     print(f"Failed: {failed or 'none'}. {folder} can be deleted.")
     return 1 if failed else 0
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from boathouse import lake, lock
+from boathouse.build.lean import make_lean
 from boathouse.errors import BoathouseError, BuildError, chain
 from boathouse.settings import Settings
 
@@ -75,6 +76,7 @@ def invoke(
     """
     from dbt.cli.main import dbtRunner
 
+    make_lean()
     folders = Folders(settings)
     callbacks = [on_event] if on_event else []
     ran = dbtRunner(manifest, callbacks).invoke([*_QUIET, command, *folders.arguments(), *options])

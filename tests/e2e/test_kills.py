@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 from support.command import House
-from support.kills import Kill, Kills, checkpoints, deliver, picture
+from support.kills import Kill, checkpoints, deliver, picture, young
 from support.prepared import Prepared
 
 CHECKPOINTS = ("run:loaded", "run:built", "release:mart-written")
@@ -58,7 +58,7 @@ def test_trial_of_kills_finds_what_an_undisturbed_home_has(
     prepared: Prepared, tmp_path: Path
 ) -> None:
     """A short trial as `make kills` makes long ones."""
-    told = list(Kills(tmp_path, prepared.house).trial("trial", TRIAL))
+    told = list(young(tmp_path, prepared.house).trial("trial", TRIAL))
     assert told == [f"{kill.command} at {kill.at}" for kill in TRIAL]
 
 

@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -21,7 +20,8 @@ import duckdb
 import houses
 import pytest
 from support.command import PATIENCE_SECONDS, House
-from support.homes import REPOSITORY, copy_project
+from support.golden import DELIVERIES, OLDEST, unpack
+from support.homes import copy_project
 
 from boathouse import doctor, identity, lake, status
 from boathouse.contracts import load_contracts
@@ -33,18 +33,11 @@ from boathouse.release import list_releases, lookups, release, rollback
 from boathouse.release.about import read_base
 from boathouse.settings import Settings
 
-GOLDEN = REPOSITORY / "tests" / "golden"
 DOMAINS = ("sessions", "purchases", "vehicles")
 # With the formats that they are in.
 FORMATS = {"3b4bd81": 0, "757d761": 0, "cd4f959": 0, "03b784b": 0, "e122252": 1}
 STEPS = ("copied", "kept", "marked", "rename_results", "complete_tables", "follow_relations")
 REFUSED = "written by a newer boathouse"
-
-
-def unpack(name: str, folder: Path) -> Path:
-    with tarfile.open(GOLDEN / f"{name}.tar.xz") as tar:
-        tar.extractall(folder, filter="data")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +55,12 @@ def project(projects: Callable[..., Path]) -> Path:
 @pytest.fixture
 def golden(project: Path, tmp_path: Path, request: pytest.FixtureRequest) -> House:
     """Return a house with the home that a commit has made."""
-    return House(project, unpack(getattr(request, "param", "3b4bd81"), tmp_path / "home"))
+    return House(project, unpack(getattr(request, "param", OLDEST), tmp_path / "home"))
 
 
 @pytest.fixture(scope="module")
 def deliveries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack("deliveries", tmp_path_factory.mktemp("deliveries"))
+    return unpack(DELIVERIES, tmp_path_factory.mktemp("deliveries"))
 
 
 def deliver(house: House, deliveries: Path, day: str) -> None:
@@ -238,7 +231,7 @@ def old(house: House, code: Path, *arguments: str) -> subprocess.CompletedProces
 def test_code_from_before_formats_is_refused_by_name_until_its_catalogue_is_back(
     golden: House, deliveries: Path, tmp_path: Path
 ) -> None:
-    code = unpack("3b4bd81-code", tmp_path / "code")
+    code = unpack(f"{OLDEST}-code", tmp_path / "code")
     upgrade(golden.settings)
     deliver(golden, deliveries, "3")
     before = houses.lake_rows(golden.settings, "from ducklake_snapshots('lake')")

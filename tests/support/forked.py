@@ -23,12 +23,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 # Without DuckDB, which starts a thread.
 IMPORTED = (
     *("boathouse.cli.environments", "boathouse.cli.keys", "boathouse.cli.show"),
     *("boathouse.cli.upkeep", "boathouse.contracts", "boathouse.settings"),
     *("dbt.adapters.factory", "dbt.cli.main", "psutil", "sqlglot"),
 )
+OUR_MACROS = [REPOSITORY / "macros", REPOSITORY / "tests" / "data" / "generic"]
 MOST_BYTES = 2**20  # of a request: arguments and environment
 
 
@@ -69,7 +71,7 @@ def _server() -> socket.socket:
     with theirs:
         process = subprocess.Popen(
             [sys.executable, __file__, str(theirs.fileno())],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
         )
@@ -122,6 +124,7 @@ def _import() -> None:
     for name in IMPORTED:
         import_module(name)
     _compile()
+    _parse()
     threads = list(Path("/proc/self/task").iterdir())
     assert len(threads) == 1, "a thread that is not in the fork leaves its locks behind"
     gc.freeze()  # or each fork goes through all of it, and so copies it
@@ -129,11 +132,20 @@ def _import() -> None:
 
 def _compile() -> None:
     """Compile what dbt's classes compile of themselves when they are first read or written."""
+    from dbt.artifacts.resources import ModelConfig, NodeConfig, SourceConfig, TestConfig
+    from dbt.contracts.graph import nodes, unparsed
     from dbt.contracts.graph.manifest import Manifest
     from dbt.contracts.project import Configuration, PackageConfig, Project, ProjectFlags
     from dbt_common.dataclass_schema import dbtClassMixin
 
-    for each in (Configuration, PackageConfig, Project, ProjectFlags):
+    of_a_node = (nodes.GenericTestNode, nodes.HookNode, nodes.ModelNode, nodes.SingularTestNode)
+    of_yaml = (
+        *(unparsed.UnparsedModelUpdate, unparsed.UnparsedSourceDefinition),
+        *(unparsed.UnparsedMacroUpdate, unparsed.UnparsedUnitTest),
+    )
+    of_a_project = (Configuration, PackageConfig, Project, ProjectFlags)
+    configs = (ModelConfig, NodeConfig, SourceConfig, TestConfig)
+    for each in (*of_a_node, *of_yaml, *of_a_project, *configs):
         each.json_schema()
     Manifest.from_msgpack(Manifest().to_msgpack())
     for each in _below(dbtClassMixin):
@@ -142,6 +154,26 @@ def _compile() -> None:
                 each.from_dict({})
             with suppress(Exception):
                 each.to_dict(object.__new__(each))
+
+
+def _parse() -> None:
+    """Parse the macros that every project has, and find dbt's plugins, for all who do it again."""
+    from dbt.clients.jinja_static import statically_extract_macro_calls
+    from dbt.include import duckdb, global_project
+    from dbt.plugins import PluginManager
+    from dbt_common.clients import jinja
+    from dbt_common.tests import enable_test_caching
+
+    enable_test_caching()
+    PluginManager.from_modules("boathouse")
+    kinds = {"macro", "materialization", "test", "data_test"}
+    folders = [*(Path(each.PACKAGE_PATH) for each in (duckdb, global_project)), *OUR_MACROS]
+    for file in (file for folder in folders for file in folder.rglob("*.sql")):
+        code = file.read_text().strip()
+        blocks = jinja.extract_toplevel_blocks(code, allowed_blocks=kinds, collect_raw_data=False)
+        for block in blocks:
+            jinja.parse(block.full_block)
+            statically_extract_macro_calls(block.full_block, {})
 
 
 def _below(kind: type) -> set[Any]:

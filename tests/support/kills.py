@@ -1,8 +1,9 @@
 """Commands that are killed at a random instant, and what must be there after the next ones.
 
-A trial works in a copy of one house in which files wait. One to three commands are killed there,
+A trial works in a copy of a house in which files wait. One to three commands are killed there,
 one after the other, each at a checkpoint of the code or at a random moment; then the recovery that
-a person is told of has to give what a run that nobody disturbed gives.
+a person is told of has to give what a run that nobody disturbed gives. There are two such houses: a
+young one, and one that an older version has written, which the first command upgrades.
 """
 
 import random
@@ -17,9 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from support import forked
+from support import forked, golden
 from support.command import PATIENCE_SECONDS, House
-from support.homes import REPOSITORY
+from support.homes import REPOSITORY, copy_project
+from support.prepared import prepare
 
 DELIVERIES = {
     "purchases_2026-03-11.csv": "PurchaseID,product,user,date\n900001,7,8,2026-03-01\n1,,,\n",
@@ -27,6 +29,7 @@ DELIVERIES = {
     "purchases_2026-03-13.csv": "PurchaseID,product\n900001,7\n",
 }
 EARLIER = "PurchaseID,product,user,date\n800001,7,8,2026-02-28\n"
+OLDER_DOMAIN = "purchases"  # of those that the older house knows; its only source has this name
 MOST_KILLS = 3  # of one trial
 SHARE_AT_CHECKPOINTS = 0.5
 LATEST = 1.1  # of the time that a command takes
@@ -41,9 +44,9 @@ def deliver(house: House) -> None:
 
 def picture(house: House) -> dict[str, Any]:
     """Return all that must be equal: marts in lake and release, ledger, files; without times."""
-    tables = house.in_lake(
+    tables = house.released(
         "select table_name, list(column_name order by column_index) from duckdb_columns() "
-        "where database_name = 'lake' and schema_name = 'marts' "
+        "where database_name = 'it' and schema_name = 'marts' "
         "and not ends_with(column_name, 'loaded_at') and not starts_with(column_name, 'dbt_') "
         "group by table_name order by table_name"
     )
@@ -87,7 +90,7 @@ class Kind:
     mended_by: tuple[tuple[str, ...], ...] = ()
 
 
-# A migration of an older home gets its place here: it is mended by the next command that writes.
+UPGRADE = "upgrade"  # the one that is killed in an older home
 KINDS = {
     "run": Kind(("run",), ("run", "load", "archive", "reject", "release")),
     "watch": Kind(("watch", "--interval", "0.1"), ("run", "load", "archive", "reject", "release")),
@@ -100,6 +103,7 @@ KINDS = {
     ),
     # A run leaves an older release that somebody went back to; `release` does not.
     "rollback": Kind(("rollback",), ("rollback", "release"), (("run",), ("release",))),
+    UPGRADE: Kind(("run",), ("upgrade", "run", "load", "archive", "release")),
 }
 
 
@@ -114,9 +118,11 @@ class Kill:
 def plan(seed: int) -> list[Kill]:
     """Return one to three kills, always the same for a seed and a version of the code."""
     chance = random.Random(seed)
-    kills = []
+    kills: list[Kill] = []
     for _ in range(chance.randint(1, MOST_KILLS)):
         command = chance.choice(list(KINDS))
+        if kills and UPGRADE in (command, kills[0].command):
+            command = kills[0].command  # a home is older or it is not
         areas = KINDS[command].at
         known = [each for each in sorted(checkpoints()) if each.partition(":")[0] in areas]
         is_at_checkpoint = chance.random() < SHARE_AT_CHECKPOINTS
@@ -129,20 +135,15 @@ class Kills:
     """One house, and trials in copies of it."""
 
     def __init__(self, folder: Path, made: House) -> None:
-        """Make a backup of the house, and see what an undisturbed run leaves.
+        """See what an undisturbed run leaves.
 
         Args:
             folder: For the copies.
-            made: A house in which the main job has run, with demo data of its domains.
+            made: A house in which files wait. What lies beside its home, does beside the copies'.
         """
         self._folder = folder
         self._seconds: dict[str, float] = {}
-        self._made = House(made.project, folder / "made" / "home", AT_ONCE)
-        made.clone(self._made.home)
-        self._made.drop("purchases", "purchases_2026-03-10.csv", EARLIER)
-        self._made.boathouse("run")  # there are two releases, to roll back
-        deliver(self._made)
-        self._made.boathouse("backup", str(folder / "made" / "backup"))
+        self._made = made
         calm = self._copy("calm")
         calm.boathouse("run")
         self._wanted = picture(calm)
@@ -165,7 +166,9 @@ class Kills:
     def _copy(self, name: str) -> House:
         folder = self._folder / name
         house = self._made.clone(folder / "home")
-        (folder / "backup").symlink_to(self._folder / "made" / "backup")
+        for beside in self._made.home.parent.iterdir():
+            if beside != self._made.home:
+                (folder / beside.name).symlink_to(beside)
         return house
 
     def _kill(self, house: House, kill: Kill) -> str:
@@ -227,14 +230,39 @@ class Kills:
         assert [each for each in findings if each["level"] == "problem"] == []
 
 
-def trials(kills: Kills, wanted: int, seed: int, tell: Callable[[str], None]) -> list[int]:
+def young(folder: Path, prepared: House) -> Kills:
+    """Return trials in a house in which the main job has run, with demo data of its domains."""
+    made = House(prepared.project, folder / "made" / "home", AT_ONCE)
+    prepared.clone(made.home)
+    made.drop("purchases", "purchases_2026-03-10.csv", EARLIER)
+    made.boathouse("run")  # there are two releases, to roll back
+    deliver(made)
+    made.boathouse("backup", str(made.home.with_name("backup")))
+    return Kills(folder, made)
+
+
+def older(folder: Path) -> Kills:
+    """Return trials in a house that the oldest version has written of which we have one."""
+    project = copy_project(folder / "project", [OLDER_DOMAIN])
+    made = House(project, golden.unpack(golden.OLDEST, folder / "made" / "home"), AT_ONCE)
+    deliveries = golden.unpack(golden.DELIVERIES, folder / "deliveries")
+    shutil.copytree(deliveries / "3" / OLDER_DOMAIN, made.home / "landing" / OLDER_DOMAIN)
+    return Kills(folder, made)
+
+
+def trials(folder: Path, wanted: int, seed: int, tell: Callable[[str], None]) -> list[int]:
     """Let trials run until so many commands were killed; returns the seeds of those that failed."""
+    kills_in_young = young(folder / "young", prepare(folder / "prepared").house)
+    kills_in_older = older(folder / "older")
     done, failed = 0, []
     while done < wanted:
         killed: list[str] = []
         outcome = "as undisturbed"
         try:
-            for each in kills.trial(f"trial-{seed}", plan(seed)):
+            planned = plan(seed)
+            is_older = planned[0].command == UPGRADE
+            kills = kills_in_older if is_older else kills_in_young
+            for each in kills.trial(f"trial-{seed}", planned):
                 killed.append(each)
         except AssertionError as error:
             failed.append(seed)
