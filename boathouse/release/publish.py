@@ -15,7 +15,7 @@ from boathouse.contracts import load_contracts
 from boathouse.errors import (
     BoathouseError,
     DiskFullError,
-    IdentityError,
+    LakeError,
     LockTimeoutError,
     ReleaseError,
 )
@@ -376,8 +376,8 @@ def rollback(settings: Settings, release_id: int | None = None) -> ReleaseInfo:
         files.show(settings, chosen.release_id)
         reached("rollback:shown")
     at_once = settings.model_copy(update={"lock_timeout": 0})
-    # Readers get it also where the catalogue is lost, or another one.
-    with suppress(IdentityError, LockTimeoutError):
+    # Readers get it also where the catalogue is lost, damaged, or another one, or does not answer.
+    with suppress(LakeError, LockTimeoutError):
         if lake.exists(settings):
             with (
                 lock.writer(at_once, "boathouse rollback", on_wait=lambda _: None),

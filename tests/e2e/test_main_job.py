@@ -354,14 +354,18 @@ def test_rollback_goes_back_and_release_goes_forward(house: House) -> None:
 # -- together ------------------------------------------------------------------------------
 
 
-def test_watch_builds_only_what_a_dropped_file_touches_and_ends_on_ctrl_c(house: House) -> None:
+def test_watch_builds_only_what_a_dropped_file_touches_and_finishes_it_on_ctrl_c(
+    house: House,
+) -> None:
+    begun = "select count(*) from lake.meta.builds"
     with house.started("watch", "--interval", "0.2") as watching:
         assert watching.stdout is not None
         assert watching.stdout.readline().startswith("Watching ")
         house.drop("purchases", SNAPSHOT, PURCHASES)
-        wait_until(lambda: "release 2" in watching.stdout.readline(), "it releases", watching)
+        wait_until(lambda: house.in_lake(begun) == [(2,)], "it builds", watching, every=0.02)
         ended = interrupt(watching)
     assert ended.returncode == 0, ended.stderr
+    assert "Ctrl-C again stops it" in ended.stdout and "release 2" in ended.stdout
     assert "Traceback" not in ended.stderr
     query = "select count(*) from marts.fct_purchases where purchase_id in (900001, 900002)"
     assert house.released(query) == [(2,)]
