@@ -96,18 +96,18 @@ def _unwritten(error: Exception, settings: Settings) -> BoathouseError:
     is_told = isinstance(error, BoathouseError)
     expected = error if is_told else surroundings.as_expected(error, settings)
     readers = "Readers see one whole release: `boathouse releases` says which."
-    if isinstance(expected, DiskFullError):
-        newest = files.kept_ids(settings)[-1:]
-        size = disk.used(files.kept_path(settings, each) for each in newest)
-        takes = f" The last one takes {disk.shown(size)}, twice: once for readers." if size else ""
-        return DiskFullError(
-            f"The release could not be made. {expected.message}.{takes}",
-            hint=f"{expected.hint} {readers}",
-            place=expected.place,
+    if expected is None:
+        return ReleaseError(
+            f"The release could not be made: {error}",
+            hint=f"{readers} Run `boathouse release` again.",
         )
-    return ReleaseError(
-        f"The release could not be made: {error}",
-        hint=f"{readers} Run `boathouse release` again.",
+    newest = files.kept_ids(settings)[-1:] if isinstance(expected, DiskFullError) else []
+    size = disk.used(files.kept_path(settings, each) for each in newest)
+    takes = f". The last one takes {disk.shown(size)}, twice: once for readers." if size else ""
+    return type(expected)(
+        f"The release could not be made. {expected.message}{takes}",
+        hint=f"{expected.hint} {readers}",
+        place=expected.place,
     )
 
 

@@ -243,6 +243,11 @@ def test_error_says_what_and_what_to_do_without_a_traceback(
     assert said in prepared.house.boathouse(*arguments, code=code).stderr
 
 
+def test_too_little_memory_is_told_with_the_setting_that_gives_more(prepared: Prepared) -> None:
+    said = prepared.house.boathouse("release", code=1, BOATHOUSE_MEMORY_LIMIT="2MB").stderr
+    assert "There is not enough memory" in said and "BOATHOUSE_MEMORY_LIMIT" in said
+
+
 def test_errors_before_there_is_a_warehouse_say_what_to_run(tmp_path: Path) -> None:
     fresh = House(REPOSITORY, tmp_path / "home")
     for arguments in (["sql", "select 1"], ["sql", "--lake", "select 1"]):
