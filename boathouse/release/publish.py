@@ -72,7 +72,7 @@ def release(
     Raises:
         ReleaseError: the lake is not in a state to be released, or the file could not be written.
             Readers go on seeing what they saw.
-        DiskFullError: there is no room for the file; likewise.
+        LakeError: what it stands on has failed, such as a disk that is full; likewise.
         LockTimeoutError: another writer was not done in time.
     """
     with lock.writer(settings, _COMMAND):

@@ -17,7 +17,7 @@ from boathouse import doctor, lake, lake_files
 from boathouse.build import run_build
 from boathouse.cli import show
 from boathouse.doctor import Finding
-from boathouse.errors import ReleaseError
+from boathouse.errors import DamagedError, ReleaseError
 from boathouse.query import QueryError, execute, open_for_queries
 from boathouse.release import ReleaseReport, damage, lookups, release, rollback
 from boathouse.settings import Settings
@@ -189,6 +189,8 @@ def test_file_of_the_lake_that_cannot_be_read_is_told_by_reading(home: Settings)
     of_raw = some_file(home, "raw.session_events")
     as_it_was = of_raw.read_bytes()
     of_raw.unlink()
+    with pytest.raises(DamagedError, match=of_raw.name):
+        houses.lake_rows(home, "from lake.raw.session_events")
     (told,) = damage_told(home, str(of_raw))
     assert "boathouse restore" in told.to_do
     of_raw.write_bytes(as_it_was)
