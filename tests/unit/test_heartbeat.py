@@ -1,6 +1,7 @@
 """A watch whose runs fail: how often it tries, what it tells, and how others see that it lives."""
 
 import json
+import math
 import os
 import socket
 import threading
@@ -117,10 +118,14 @@ def test_watch_outlives_a_terminal_that_is_gone(settings: Settings) -> None:
 class Clock(threading.Event):
     """What a watch waits for, and its time (seconds), which passes only while it waits."""
 
-    now = 0.0
+    def __init__(self, end: float = math.inf) -> None:
+        super().__init__()
+        self.now, self._end = 0.0, end
 
     def wait(self, timeout: float | None = None) -> bool:
         self.now += timeout or 0.0
+        if self.now >= self._end:
+            self.set()
         return self.is_set()
 
 
@@ -153,18 +158,16 @@ def test_pauses_after_what_people_have_to_mend_grow_up_to_an_hour(settings: Sett
 
 def require_second_try(settings: Settings, after_first: Callable[[], object]) -> BoathouseError:
     """Check that a watch tries again at once after something; return what it has failed of."""
-    stop, errors = threading.Event(), list[BoathouseError]()
+    clock, errors = Clock(end=5), list[BoathouseError]()
 
     def on_error(error: BoathouseError) -> None:
         errors.append(error)
         if len(errors) == 1:
             after_first()
-        else:
-            stop.set()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(watch, "FIRST_PAUSE_SECONDS", 1e6)
-        watch.watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
+        watch.watch(settings, interval=1, stop=clock, on_run=pytest.fail, on_error=on_error)
     assert len(errors) == 2
     return errors[0]
 
