@@ -93,8 +93,9 @@ def release(
 
 def _unwritten(error: Exception, settings: Settings) -> BoathouseError:
     """Return the error of a release that could not be written."""
-    is_told = isinstance(error, BoathouseError)
-    expected = error if is_told else surroundings.as_expected(error, settings)
+    expected = surroundings.as_expected(error, settings)
+    if isinstance(error, BoathouseError):
+        expected = error
     readers = "Readers see one whole release: `boathouse releases` says which."
     if expected is None:
         return ReleaseError(

@@ -263,6 +263,11 @@ def test_older_catalogue_is_noticed_and_gone_on_from_when_told(home: Settings) -
     assert "older" in told.was_refused and {told.lake} == carried(home)
     assert not release(home).is_new
     assert doctor.diagnose(home).is_well
+    # What it does not know of is there to be loaded again.
+    (original,) = home.archive.rglob("session_events_day.jsonl")
+    shutil.copy(original, home.landing / "session_events")
+    loaded = load(home, load_contracts(home.project))
+    assert loaded.sources["session_events"].rows_loaded == 1
 
 
 def test_older_catalogue_is_noticed_when_its_snapshots_have_passed_those_of_the_home(
