@@ -135,6 +135,7 @@ def test_build_whose_nodes_all_failed_of_one_trouble_is_that_trouble(settings: S
     found = as_expected(failed_build(lost), settings)
     assert isinstance(found, DamagedError) and found.place == file
     assert as_expected(failed_build(lost, wrong), settings) is None
+    assert as_expected(failed_build(lost.replace(file, "/of/a/model.csv")), settings) is None
     assert as_expected(failed_build(wrong), settings) is None
     assert as_expected(BuildError("dbt could not run: no such model"), settings) is None
 
