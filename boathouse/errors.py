@@ -54,6 +54,10 @@ class UnexpectedError(BoathouseError):
         )
 
 
+class UnreadError(BoathouseError):
+    """Files were set aside for what nobody has foreseen; all others were loaded."""
+
+
 class UsageError(BoathouseError):
     """A command was called with arguments that cannot be served."""
 

@@ -461,7 +461,7 @@ def _open(
                 identity.require_unused(settings, con)
             if elsewhere := _OTHER_PLACE.search(str(error)):
                 raise lake_place.refusal(elsewhere[1], settings) from error
-            if not is_passing(error) and (trouble := surroundings.of_lake(error, settings)):
+            if not is_passing(error) and (trouble := surroundings.as_expected(error, settings)):
                 raise trouble from error
             if not is_passing(error) or attempt == RETRIES:
                 said = without_passwords(str(error))

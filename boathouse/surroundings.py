@@ -157,15 +157,10 @@ def of_lake(error: duckdb.Error, settings: Settings) -> LakeError | None:
 
     What it says of other files, or of memory, may be for what was read.
     """
-    kind, file = _kind_of(error), _FILE.search(_text(error))
-    is_elsewhere = file is not None and not _is_of_lake(file[1], settings)
-    if kind is None or kind.make is ShortMemoryError:
+    kind, text = _kind_of(error), _text(error)
+    if kind is None or kind.make is ShortMemoryError or _is_elsewhere(kind, text, settings):
         return None
-    return (
-        None
-        if is_elsewhere and kind.make is not DiskFullError
-        else _made(kind, _text(error), settings)
-    )
+    return _made(kind, text, settings)
 
 
 def is_full_disk(error: BaseException) -> bool:
@@ -185,6 +180,13 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(error, duckdb.Error) and kind is not None and kind.make is DamagedError
 
 
+def _is_elsewhere(kind: _Kind, text: str, settings: Settings) -> bool:
+    """Return whether a trouble is that of a file of others; a disk that is full is everybody's."""
+    file = _FILE.search(text)
+    is_of_others = file is not None and not _is_of_lake(file[1], settings)
+    return is_of_others and kind.make is not DiskFullError
+
+
 def _is_of_lake(file: str, settings: Settings) -> bool:
     if "://" in file or str(settings.catalog_file) in file:
         return True
@@ -199,7 +201,9 @@ def _of_build(error: BuildError, settings: Settings) -> BoathouseError | None:
         return None
     kind, line = found[0]
     is_one = all(each is not None and each[0] is kind for each in found)
-    return _made(kind, line, settings) if is_one else None
+    if not is_one or _is_elsewhere(kind, line, settings):
+        return None
+    return _made(kind, line, settings)
 
 
 def _first_fit(text: str) -> tuple[_Kind, str] | None:

@@ -10,10 +10,17 @@ from boathouse import lock, pipeline
 from boathouse.alerts import Alarm
 from boathouse.build import Manifest, prepare_manifest, project_hash
 from boathouse.contracts import load_contracts
-from boathouse.errors import BoathouseError, BuildError, ContractError, UnexpectedError
+from boathouse.errors import (
+    BoathouseError,
+    BuildError,
+    ContractError,
+    UnexpectedError,
+    UnreadError,
+)
 from boathouse.heartbeat import Heartbeat
 from boathouse.ingest import deliveries
 from boathouse.ingest.deliveries import Delivery
+from boathouse.ingest.report import LoadReport
 from boathouse.release import files
 from boathouse.settings import Settings
 from boathouse.surroundings import as_expected
@@ -39,7 +46,8 @@ def watch(
     Returns when `stop` is set. A run that fails is told through `on_error` and tried again, after
     pauses that grow, or at once when models or deliveries have changed that it may have failed
     for; what it loaded stays loaded. Each trouble is sent as one alert, however often it is met,
-    and another one says that all is well again. Nothing but a signal ends it.
+    files that could not be read among them, and another one says that all is well again. Nothing
+    but a signal ends it.
     """
     _Watch(settings, stop, on_run, on_error).run(interval)
 
@@ -68,6 +76,7 @@ class _Watch:
         self._tried_files: set[Delivery] | None = None
         self._next_try = 0.0
         self._pause = FIRST_PAUSE_SECONDS
+        self._unread: UnreadError | None = None  # until somebody has been told
 
     def run(self, interval: float) -> None:
         """Look again and again until told to stop."""
@@ -114,7 +123,7 @@ class _Watch:
             on_step=lambda _: self._beat(),
         )
         self._is_due = False
-        self._note_well()
+        self._note_done(report.load)
         _tell(self._on_run, report)
 
     def _beat(self) -> None:
@@ -135,10 +144,30 @@ class _Watch:
         for unsent in self._alarm.tell(error, title="Boathouse: a run failed"):
             _tell(self._on_error, unsent)
 
-    def _note_well(self) -> None:
+    def _note_done(self, loaded: LoadReport) -> None:
+        """Tell that all is well again, unless there are files that could not be read."""
         self._trouble, self._next_try, self._pause = None, 0.0, FIRST_PAUSE_SECONDS
-        for unsent in self._alarm.clear():
-            _tell(self._on_error, unsent)
+        self._unread = _unread(loaded) or self._unread
+        if self._unread is None:
+            unsent = self._alarm.clear()
+        else:
+            unsent = self._alarm.tell(self._unread, title="Boathouse: files were set aside")
+        if not unsent:
+            self._unread = None
+        for error in unsent:
+            _tell(self._on_error, error)
+
+
+def _unread(loaded: LoadReport) -> UnreadError | None:
+    files = [f"{each.source}/{each.file}: {each.reason}" for each in loaded.unread]
+    if not files:
+        return None
+    return UnreadError(
+        f"{len(files)} could not be read and were set aside; all others are loaded.\n"
+        + "\n".join(files),
+        hint="`boathouse quarantine replay` tries them again.",
+        place=", ".join(sorted({each.source for each in loaded.unread})),
+    )
 
 
 def _tell(listener: Callable[[Any], None], what: object) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -209,6 +210,7 @@ def watch(
     from boathouse.watch import watch as watch_landing
 
     settings = _settings()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it outlives the terminal it was started in
     stop = _stop_on_ctrl_c(
         "" if json else "Ending. A run that has begun is finished; Ctrl-C again stops it.\n"
     )
@@ -236,8 +238,9 @@ def _stop_on_ctrl_c(told: str = "") -> threading.Event:
         stop.set()
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            # Not by `print`, in the middle of which the signal may have come.
-            os.write(1, told.encode())
+            with suppress(OSError):  # the terminal may be gone
+                # Not by `print`, in the middle of which the signal may have come.
+                os.write(1, told.encode())
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)

@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from boathouse.errors import BoathouseError, chain
+from boathouse.errors import BoathouseError, BuildError, chain
 
 if TYPE_CHECKING:
     from boathouse.cli.options import State
@@ -67,8 +67,11 @@ def _tell_interrupted() -> int:
 def _tell_error(error: Exception) -> int:
     if _is_interruption(error):
         return _tell_interrupted()
-    if isinstance(error, BoathouseError):
-        return _tell(error.message, error.hint, error.exit_code)
+    known = error if isinstance(error, BoathouseError) else None
+    if known is None or isinstance(error, BuildError):  # of which all may have one cause below
+        known = _of_surroundings(error) or known
+    if known is not None:
+        return _tell(known.message, known.hint, known.exit_code)
     return _unexpected(error)
 
 
@@ -86,8 +89,6 @@ def _unexpected(error: Exception) -> int:
     if isinstance(error, typer.TyperException):
         error.show()  # type: ignore[attr-defined]  # typer's base class does not declare it
         return int(error.exit_code)
-    if expected := _of_surroundings(error):
-        return _tell(expected.message, expected.hint, expected.exit_code)
     return _tell(
         f"Something unexpected went wrong: {type(error).__name__}: {error}",
         "Run it again with --debug for the details; nothing is half done.",

@@ -24,7 +24,7 @@ from boathouse.ingest.batch import Batch
 from boathouse.ingest.content import RefusedFileError, UnfinishedFileError, digest
 from boathouse.ingest.deliveries import Delivery, is_unchanged
 from boathouse.ingest.disposal import archive, folders_of, reject
-from boathouse.ingest.report import LoadReport, Outcome
+from boathouse.ingest.report import UNEXPECTED, LoadReport, Outcome
 from boathouse.ingest.writer import commit
 from boathouse.lake import Lake
 from boathouse.settings import Settings
@@ -174,7 +174,7 @@ def unexpected(error: Exception) -> str:
     """Return the reason for a file that an error is for which nobody has foreseen."""
     said = str(error).partition("\n")[0]
     kind = "" if isinstance(error, apart.ReaderError) else f"{type(error).__name__}: "
-    return f"unexpected: {kind}{said}"
+    return f"{UNEXPECTED}{kind}{said}"
 
 
 def batches(files: list[Delivery], settings: Settings) -> Iterator[list[Delivery]]:

@@ -6,6 +6,7 @@ from typing import Any
 from boathouse.ingest.deliveries import Delivery
 
 MOST_PROBLEMS = 1000
+UNEXPECTED = "unexpected: "  # how the reason begins of a file that may be as it should be
 
 
 @dataclass
@@ -97,6 +98,11 @@ class LoadReport:
     def add_recovered(self, source: str) -> None:
         """Count a file that an interrupted run had loaded already."""
         self._source(source).files_recovered += 1
+
+    @property
+    def unread(self) -> list[Problem]:
+        """Return the files that were set aside for what nobody has foreseen."""
+        return [each for each in self.problems if each.reason.startswith(UNEXPECTED)]
 
     @property
     def has_changes(self) -> bool:

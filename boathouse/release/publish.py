@@ -15,7 +15,7 @@ from boathouse.contracts import load_contracts
 from boathouse.errors import (
     BoathouseError,
     DiskFullError,
-    IdentityError,
+    LakeError,
     LockTimeoutError,
     ReleaseError,
 )
@@ -72,7 +72,7 @@ def release(
     Raises:
         ReleaseError: the lake is not in a state to be released, or the file could not be written.
             Readers go on seeing what they saw.
-        DiskFullError: there is no room for the file; likewise.
+        LakeError: what it stands on has failed, such as a disk that is full; likewise.
         LockTimeoutError: another writer was not done in time.
     """
     with lock.writer(settings, _COMMAND):
@@ -93,21 +93,22 @@ def release(
 
 def _unwritten(error: Exception, settings: Settings) -> BoathouseError:
     """Return the error of a release that could not be written."""
-    is_told = isinstance(error, BoathouseError)
-    expected = error if is_told else surroundings.as_expected(error, settings)
+    expected = surroundings.as_expected(error, settings)
+    if isinstance(error, BoathouseError):
+        expected = error
     readers = "Readers see one whole release: `boathouse releases` says which."
-    if isinstance(expected, DiskFullError):
-        newest = files.kept_ids(settings)[-1:]
-        size = disk.used(files.kept_path(settings, each) for each in newest)
-        takes = f" The last one takes {disk.shown(size)}, twice: once for readers." if size else ""
-        return DiskFullError(
-            f"The release could not be made. {expected.message}.{takes}",
-            hint=f"{expected.hint} {readers}",
-            place=expected.place,
+    if expected is None:
+        return ReleaseError(
+            f"The release could not be made: {error}",
+            hint=f"{readers} Run `boathouse release` again.",
         )
-    return ReleaseError(
-        f"The release could not be made: {error}",
-        hint=f"{readers} Run `boathouse release` again.",
+    newest = files.kept_ids(settings)[-1:] if isinstance(expected, DiskFullError) else []
+    size = disk.used(files.kept_path(settings, each) for each in newest)
+    takes = f". The last one takes {disk.shown(size)}, twice: once for readers." if size else ""
+    return type(expected)(
+        f"The release could not be made. {expected.message}{takes}",
+        hint=f"{expected.hint} {readers}",
+        place=expected.place,
     )
 
 
@@ -376,8 +377,8 @@ def rollback(settings: Settings, release_id: int | None = None) -> ReleaseInfo:
         files.show(settings, chosen.release_id)
         reached("rollback:shown")
     at_once = settings.model_copy(update={"lock_timeout": 0})
-    # Readers get it also where the catalogue is lost, or another one.
-    with suppress(IdentityError, LockTimeoutError):
+    # Readers get it also where the catalogue is lost, damaged, or another one, or does not answer.
+    with suppress(LakeError, LockTimeoutError):
         if lake.exists(settings):
             with (
                 lock.writer(at_once, "boathouse rollback", on_wait=lambda _: None),

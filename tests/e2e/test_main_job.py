@@ -243,6 +243,11 @@ def test_error_says_what_and_what_to_do_without_a_traceback(
     assert said in prepared.house.boathouse(*arguments, code=code).stderr
 
 
+def test_too_little_memory_is_told_with_the_setting_that_gives_more(prepared: Prepared) -> None:
+    said = prepared.house.boathouse("release", code=1, BOATHOUSE_MEMORY_LIMIT="2MB").stderr
+    assert "There is not enough memory" in said and "BOATHOUSE_MEMORY_LIMIT" in said
+
+
 def test_errors_before_there_is_a_warehouse_say_what_to_run(tmp_path: Path) -> None:
     fresh = House(REPOSITORY, tmp_path / "home")
     for arguments in (["sql", "select 1"], ["sql", "--lake", "select 1"]):
@@ -354,14 +359,18 @@ def test_rollback_goes_back_and_release_goes_forward(house: House) -> None:
 # -- together ------------------------------------------------------------------------------
 
 
-def test_watch_builds_only_what_a_dropped_file_touches_and_ends_on_ctrl_c(house: House) -> None:
+def test_watch_builds_only_what_a_dropped_file_touches_and_finishes_it_on_ctrl_c(
+    house: House,
+) -> None:
+    begun = "select count(*) from lake.meta.builds"
     with house.started("watch", "--interval", "0.2") as watching:
         assert watching.stdout is not None
         assert watching.stdout.readline().startswith("Watching ")
         house.drop("purchases", SNAPSHOT, PURCHASES)
-        wait_until(lambda: "release 2" in watching.stdout.readline(), "it releases", watching)
+        wait_until(lambda: house.in_lake(begun) == [(2,)], "it builds", watching, every=0.02)
         ended = interrupt(watching)
     assert ended.returncode == 0, ended.stderr
+    assert "Ctrl-C again stops it" in ended.stdout and "release 2" in ended.stdout
     assert "Traceback" not in ended.stderr
     query = "select count(*) from marts.fct_purchases where purchase_id in (900001, 900002)"
     assert house.released(query) == [(2,)]

@@ -1,8 +1,11 @@
 """A watch meets what breaks under it, tells of it once, lives on, and tells that it works again."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from support.command import House, interrupt, wait_until
+from support.command import PATIENCE_SECONDS, House, interrupt, wait_until
 from support.homes import copy_project
 from support.servers import Webhook, webhook
 from support.shared import made_once
@@ -205,4 +208,37 @@ def test_landing_that_vanishes_and_what_is_no_file_in_it_are_no_trouble(
         it.wait_for_events(2)
         rejected = house.home / "rejected/vehicle_events"
         it.wait_for(lambda: len(list(rejected.glob("*.reason.json"))) >= 2, "they are set aside")
-    assert it.failures() == 0
+    assert it.failures() == 0 and not hook.posted
+
+
+@contextmanager
+def on_terminal(house: House, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run a command on a terminal of its own, and yield it with the other side of the terminal."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "boathouse", *arguments],
+        **house.how({}),
+        text=True,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_watch_outlives_its_terminal(house: House, hook: Webhook) -> None:
+    with on_terminal(house, "watch", "--interval", "0.2") as (process, terminal):
+        wait_until(lambda: last_beat(house.settings) is not None, "it has looked", process)
+        assert os.read(terminal, 100).startswith(b"Watching ")
+        os.close(terminal)  # whoever runs there gets SIGHUP, and can write there no more
+        deliver(house, 2)
+        Watching(house, hook, process).wait_for_events(2)
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 0

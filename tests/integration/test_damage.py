@@ -15,8 +15,9 @@ from yards import Yard
 
 from boathouse import doctor, lake, lake_files
 from boathouse.build import run_build
+from boathouse.cli import show
 from boathouse.doctor import Finding
-from boathouse.errors import ReleaseError
+from boathouse.errors import DamagedError, ReleaseError
 from boathouse.query import QueryError, execute, open_for_queries
 from boathouse.release import ReleaseReport, damage, lookups, release, rollback
 from boathouse.settings import Settings
@@ -102,7 +103,9 @@ def looked_up(report: ReleaseReport, settings: Settings) -> bool:
 
 
 @pytest.mark.parametrize("harm", [flip_block, change_value, cut, flip_lookups, change_lookups])
-def test_damage_is_not_carried_over_into_the_next_release(home: Settings, harm: Harm) -> None:
+def test_damage_is_not_carried_over_into_the_next_release(
+    home: Settings, harm: Harm, capsys: pytest.CaptureFixture[str]
+) -> None:
     harm(home)
     change(home)
     report = release(home, keep_rollback=True)  # as `boathouse run` does
@@ -110,6 +113,9 @@ def test_damage_is_not_carried_over_into_the_next_release(home: Settings, harm: 
     assert houses.released_marts(home) == houses.marts(home)
     assert looked_up(report, home)
     assert not damage.of_release(report.release)
+    assert report.damaged
+    show.release_report(report, home.warehouse)
+    assert "was damaged on the disk, and was made anew" in capsys.readouterr().out
 
 
 def damage_told(settings: Settings, words: str) -> list[Finding]:
@@ -143,11 +149,14 @@ def test_copy_for_readers_that_the_disk_has_changed_is_given_anew(home: Settings
     assert houses.released_marts(home) == houses.marts(home)
 
 
-def test_damaged_release_is_not_rolled_back_to(home: Settings) -> None:
+@pytest.mark.parametrize(
+    ("harm", "named"), [(change_value, UNTOUCHED), (change_lookups, "1.lookups.sqlite")]
+)
+def test_damaged_release_is_not_rolled_back_to(home: Settings, harm: Harm, named: str) -> None:
     change(home)
     release(home)
-    change_value(home)
-    with pytest.raises(ReleaseError, match=f"Release 1 is damaged: {UNTOUCHED}"):
+    harm(home)
+    with pytest.raises(ReleaseError, match=f"Release 1 is damaged: .*{named}"):
         rollback(home)
     assert houses.released_marts(home) == houses.marts(home), "release 2 is still there"
     (told,) = damage_told(home, "Release 1")
@@ -177,6 +186,14 @@ def test_file_of_the_lake_that_cannot_be_read_is_told_by_reading(home: Settings)
     assert found.is_well, "its size is what it was"
     (told,) = damage_told(home, str(path))
     assert f"--full-refresh --select {UNTOUCHED}`" in told.to_do
+    of_raw = some_file(home, "raw.session_events")
+    as_it_was = of_raw.read_bytes()
+    of_raw.unlink()
+    with pytest.raises(DamagedError, match=of_raw.name):
+        houses.lake_rows(home, "from lake.raw.session_events")
+    (told,) = damage_told(home, str(of_raw))
+    assert "boathouse restore" in told.to_do
+    of_raw.write_bytes(as_it_was)
     run_build(home, select=[UNTOUCHED], full_refresh=True).require_green()
     found = doctor.diagnose(home, is_deep=True)
     (told,) = [each for each in found.findings if str(path) in each.what]

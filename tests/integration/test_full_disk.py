@@ -21,6 +21,7 @@ from pathlib import Path
 import houses
 from support.homes import clone
 from test_damage import change
+from test_identity import EVENT
 
 from boathouse import doctor, lake, status
 from boathouse.backup import backup, restore
@@ -98,6 +99,17 @@ told["files later"] = [before, files()]
 (disk / "ballast").unlink()
 tell("release with room", lambda: release(settings).release.release_id)
 tell("query with room", asked)
+afloat = Settings(
+    project=project, home=outside / "home", lake=str(disk / "lake"), settle_seconds=0
+)
+event = EVENT.decode()
+content = "".join(event.replace("new", f"new{n}") for n in range(2000)).encode()
+houses.put(afloat, "session_events", "session_events_1.jsonl", content)
+fill(2_000)
+tell("load into a lake that lies there", lambda: load(afloat, load_contracts(project)))
+told["waiting"] = len(list(afloat.landing.rglob("*.jsonl")))
+(disk / "ballast").unlink()
+tell("load with room", lambda: load(afloat, load_contracts(project)).sources)
 print(json.dumps(told))
 """
 
@@ -136,7 +148,7 @@ def test_what_only_reads_is_answered(told: dict[str, Any], name: str) -> None:
     "name",
     [
         *("load", "maintain", "rollback", "backup", "packed backup", "restore"),
-        *("release", "large backup"),
+        *("release", "large backup", "load into a lake that lies there"),
     ],
 )
 def test_what_writes_names_the_full_disk(told: dict[str, Any], name: str) -> None:
@@ -153,6 +165,7 @@ def test_how_much_is_needed_is_told_where_it_is_known(told: dict[str, Any], name
 def test_doctor_finds_the_disk_and_no_damage(told: dict[str, Any]) -> None:
     problems = [(area, what) for area, level, what in told["doctor"] if level == "problem"]
     assert [area for area, _ in problems] == ["disk"] and told["disk"] in problems[0][1]
+    assert all(part in problems[0][1] for part in ("The lake's files take", "releases", "readers"))
 
 
 def test_nothing_is_left_of_what_did_not_fit(told: dict[str, Any]) -> None:
@@ -166,3 +179,5 @@ def test_nothing_is_left_of_what_did_not_fit(told: dict[str, Any]) -> None:
 def test_all_goes_on_once_there_is_room(told: dict[str, Any]) -> None:
     assert told["release with room"] == ["done", "3"]
     assert told["query with room"] == ["done", "62"]
+    assert told["waiting"] == 1
+    assert "rows_loaded=2000" in told["load with room"][1]

@@ -18,10 +18,12 @@ from support.homes import REPOSITORY, clone
 
 from boathouse import doctor, identity, lake, lock, pipeline, status
 from boathouse.adoption import adopt
+from boathouse.cli import environments, upkeep  # noqa: F401  # their commands join those of `app`
+from boathouse.cli.commands import app
 from boathouse.contracts import load_contracts
 from boathouse.environments import create
 from boathouse.environments.place import of_name
-from boathouse.errors import IdentityError, LakeError, ReleaseError
+from boathouse.errors import BoathouseError, IdentityError, LakeError, ReleaseError
 from boathouse.ingest.loader import load
 from boathouse.maintain import maintain
 from boathouse.maintain.removal import remove_files
@@ -261,6 +263,11 @@ def test_older_catalogue_is_noticed_and_gone_on_from_when_told(home: Settings) -
     assert "older" in told.was_refused and {told.lake} == carried(home)
     assert not release(home).is_new
     assert doctor.diagnose(home).is_well
+    # What it does not know of is there to be loaded again.
+    (original,) = home.archive.rglob("session_events_day.jsonl")
+    shutil.copy(original, home.landing / "session_events")
+    loaded = load(home, load_contracts(home.project))
+    assert loaded.sources["session_events"].rows_loaded == 1
 
 
 def test_older_catalogue_is_noticed_when_its_snapshots_have_passed_those_of_the_home(
@@ -420,9 +427,39 @@ def test_files_are_deleted_by_their_own_catalogue_alone(home: Settings) -> None:
     assert maintain(at_once).orphans_removed == (str(orphan),)
 
 
-@pytest.mark.parametrize("command", ["run", "build", "maintain"])
-def test_command_over_a_mistyped_catalogue_ends_with_the_reason(
-    home: Settings, command: str
+def damaged(settings: Settings) -> Settings:
+    with catalog(settings).open("r+b") as file:
+        file.write(bytes(100))
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(typo, "belongs to lake"), (damaged, "damaged")], ids=["typo", "damaged"]
+)
+def test_every_command_that_needs_the_catalogue_ends_with_what_is_wrong_with_it(
+    home: Settings,
+    wrong: Callable[[Settings], Settings],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    house = House(home.project, home.home_folder, {"BOATHOUSE_CATALOG": typo(home).catalog})
-    assert "belongs to lake" in house.boathouse(command, code=1).stderr
+    before, settings = files_of(home), wrong(home)
+    where = {"CATALOG": settings.catalog, "HOME": home.home_folder, "PROJECT": home.project}
+    for name, value in where.items():
+        monkeypatch.setenv(f"BOATHOUSE_{name}", str(value))
+    for command in (
+        *(["load"], ["build"], ["release"], ["run"], ["maintain"], ["audit"], ["adopt"]),
+        *(["quarantine", "list"], ["quarantine", "replay"], ["env", "create", "dev"], ["backup"]),
+        ["sql", "--lake", "from raw.session_events"],
+    ):
+        with pytest.raises(BoathouseError) as raised:
+            app(command, standalone_mode=False)
+        told = str(raised.value)
+        assert said in told and ("boathouse restore" in told or "boathouse doctor" in told), told
+    house = House(home.project, home.home_folder, {"BOATHOUSE_CATALOG": settings.catalog})
+    assert said in house.boathouse("run", code=1).stderr
+    findings = doctor.diagnose(settings).findings
+    assert any(said in each.what and "boathouse restore" in each.to_do for each in findings)
+    assert files_of(home) == before
+    assert rollback(settings, 1).release_id == 1
+    with open_for_queries(settings) as con:
+        assert con.execute("select count(*) from marts.fct_sessions").fetchall() == [(60,)]

@@ -13,9 +13,9 @@ from typing import Any
 import houses
 import pytest
 from support.command import PATIENCE_SECONDS
-from support.homes import REPOSITORY, by_hand, include_unit_tests
+from support.homes import REPOSITORY, by_hand, clone, include_unit_tests
 
-from boathouse import doctor, lake, lock, status
+from boathouse import doctor, lake, lock, pipeline, status
 from boathouse.build import find_blockers, run_build
 from boathouse.release import release
 from boathouse.settings import Settings
@@ -144,7 +144,9 @@ def blocked(settings: Settings) -> dict[str, str]:
         return {each.node: each.reason for each in find_blockers(opened)}
 
 
-def test_dbt_retry_does_what_ctrl_c_has_left(editable_house: Settings) -> None:
+def test_dbt_retry_and_run_do_what_ctrl_c_has_left(
+    editable_house: Settings, tmp_path: Path
+) -> None:
     slow = slow_model(editable_house)
     slow.write_text(TABLE + LONG)
     houses.add_events(editable_house, houses.sessions([100]))
@@ -160,12 +162,14 @@ def test_dbt_retry_does_what_ctrl_c_has_left(editable_house: Settings) -> None:
     assert blocked(editable_house)["stg_sessions__slow"] == reason
     assert blocked(editable_house)["unique_among_new_fct_sessions_session_id__session_events"]
     slow.write_text(TABLE + "select 1 as n")
+    other = clone(editable_house, tmp_path / "other")
     retried = houses.dbt(editable_house, "retry")
     assert retried.returncode == 0, retried.stdout
     assert "stg_sessions__slow" in retried.stdout
-    assert blocked(editable_house) == {}
-    count = "select count(*) from lake.marts.fct_sessions"
-    assert houses.lake_rows(editable_house, count) == [(61,)]
+    pipeline.run(other)
+    for each in (editable_house, other):
+        assert blocked(each) == {}
+        assert houses.lake_rows(each, "select count(*) from lake.marts.fct_sessions") == [(61,)]
     again = houses.dbt(editable_house, "retry")
     assert "Nothing to do" in again.stdout
 

@@ -170,7 +170,8 @@ def test_no_space_left_is_told_and_nothing_is_half_done(yard: Yard, clean: dict[
     )
     assert limited.returncode == 1, limited
     assert "Traceback" not in limited.stderr
-    assert "space" in limited.stderr.lower() or "too large" in limited.stderr.lower()
+    assert "There is no space left on" in limited.stderr and "free)" in limited.stderr
+    assert "`boathouse doctor` says what takes how much" in limited.stderr
     yard.path("large.csv").unlink()
     again = run(yard)
     assert again.returncode == 0, again.stderr

@@ -3,18 +3,27 @@
 import errno
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import houses
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
+from support.homes import clone
+from support.servers import webhook
 from yards import Yard
 
 from boathouse.contracts import MOST_COLUMNS
-from boathouse.errors import ContractError
+from boathouse.errors import ContractError, DeniedError, UnreachableError
 from boathouse.ingest.deliveries import Delivery
 from boathouse.ingest.reading import Reading
+from boathouse.pipeline import RunReport
+from boathouse.settings import Settings
+from boathouse.watch import watch
 
 
 def fail_for(
@@ -45,6 +54,14 @@ def dead_engine(reading: Reading) -> None:
 
 def full_disk(_: Reading) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def silent_store(_: Reading) -> None:
+    raise duckdb.HTTPException("HTTP Error: HTTP PUT error on 's3://b/k' (HTTP 503)")
+
+
+def no_access(_: Reading) -> None:
+    raise duckdb.HTTPException("HTTP Error: HTTP PUT error on 's3://b/k' (HTTP 403)")
 
 
 @pytest.mark.usefixtures("read_here")
@@ -82,6 +99,34 @@ def test_a_file_that_ends_the_reading_is_set_aside(
 
 
 @pytest.mark.usefixtures("read_here")
+def test_watch_goes_on_after_a_file_that_ends_the_reading_and_sends_one_alert(
+    _released: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    fail_for(monkeypatch, "session_events_bad.jsonl", out_of_memory)
+    home = clone(_released, tmp_path / "data")
+    stop, runs = threading.Event(), list[RunReport]()
+
+    def deliver(report: RunReport | None = None) -> None:
+        content = f'{{"event": "end", "session_id": "s{len(runs)}"}}\n'.encode()
+        houses.put(home, "session_events", "session_events_bad.jsonl", content)
+        if report is not None:
+            runs.append(report)
+        if len(runs) == 2:
+            stop.set()
+
+    with webhook() as hook:
+        alerting = home.model_copy(update={"alert_webhook": SecretStr(hook.address)})
+        deliver()
+        watch(alerting, interval=0.01, stop=stop, on_run=deliver, on_error=pytest.fail)
+    assert [report.load.sources["session_events"].files_rejected for report in runs] == [1, 1]
+    (alert,) = hook.posted
+    assert alert["title"] == "Boathouse: files were set aside" and alert["where"]
+    assert "session_events/session_events_bad.jsonl: unexpected: MemoryError" in alert["what"]
+    assert "quarantine replay" in alert["what"]
+
+
+@pytest.mark.usefixtures("read_here")
 def test_a_failure_that_passes_costs_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,13 +138,19 @@ def test_a_failure_that_passes_costs_no_file(
 
 
 @pytest.mark.usefixtures("read_here")
-def test_a_full_disk_is_no_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [(full_disk, OSError), (silent_store, UnreachableError), (no_access, DeniedError)],
+)
+def test_what_the_lake_stands_on_is_no_files_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Any, error: type[Exception]
+) -> None:
     yard = Yard(tmp_path).source()
     path = yard.deliver("a.csv", "id,name,amount\n1,x,1\n")
-    fail_for(monkeypatch, "a.csv", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    fail_for(monkeypatch, "a.csv", failure)
+    with pytest.raises(error):
         yard.load()
-    assert path.exists()
+    assert path.exists() and yard.ledger() == []
 
 
 def test_a_rule_that_cannot_be_run_stops_its_source_alone(tmp_path: Path) -> None:

@@ -306,9 +306,9 @@ from boathouse import lake
 from boathouse.release.reading import OpenRelease, Warehouse
 from boathouse.settings import Settings
 
-project, home, cache = map(Path, sys.argv[1:])
+project, home, user = map(Path, sys.argv[1:])
 settings = Settings(project=project, home=home, memory_limit="64MiB")
-assert settings.work.is_relative_to(cache), settings.work
+assert settings.work.is_relative_to(user / ".cache/boathouse"), settings.work
 with lake.connect(settings, read_only=True) as opened:
     opened.rows("select uuid() as u from range(2000000) order by u limit 1 offset 1999990")
 assert Warehouse(settings, OpenRelease, "test").current().release_id == 1

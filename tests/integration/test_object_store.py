@@ -106,6 +106,7 @@ def require_refusal(house: House, store: Store, *said: str) -> None:
         assert any(each in told for each in said), told
     assert store.objects() == before
     assert (house.home / "landing/purchases/purchases_2023-07-22.csv").exists()
+    assert not list((house.home / "rejected").rglob("*.*"))
 
 
 def test_prefix_carries_the_identity_of_its_lake(house: House, store: Store) -> None:
@@ -154,4 +155,5 @@ def test_emptied_bucket_is_refused(house: House, store: Store) -> None:
 
 def test_store_that_does_not_answer_is_no_empty_one(house: House, store: Store) -> None:
     lost = elsewhere(house, DUCKDB_S3_ENDPOINT="localhost:1")
-    require_refusal(lost, store, "does not answer", "Could not", "could not")
+    require_refusal(lost, store, "What the lake stands on does not answer")
+    assert house.json("load")["sources"]["purchases"]["rows_loaded"] == 2

@@ -15,6 +15,7 @@ import duckdb
 import houses
 import pytest
 
+from boathouse import status
 from boathouse.adoption import adopt
 from boathouse.build import run_build
 from boathouse.errors import ReleaseError
@@ -253,6 +254,10 @@ def test_red_test_keeps_readers_on_the_release_before(house: Settings) -> None:
         release(house)
     assert "source_not_null_raw_session_events_country" in str(caught.value)
     assert "boathouse build" in caught.value.hint
+    told = status.collect(house)
+    assert told.last_build is not None
+    assert "source_not_null_raw_session_events_country" in told.last_build.failed
+    assert any("source_not_null_raw_session_events_country" in each for each in told.blockers)
     assert seen(house) == 60
     assert_tidy(house)
 

@@ -239,6 +239,8 @@ def test_code_from_before_formats_is_refused_by_name_until_its_catalogue_is_back
         done = old(golden, code, command)
         assert done.returncode == 1 and REFUSED in done.stderr.lower(), done
     assert houses.lake_rows(golden.settings, "from ducklake_snapshots('lake')") == before
+    done = old(golden, code, "rollback", "1")
+    assert done.returncode == 0 and status.collect(golden.settings).current_release.release_id == 1
 
     (copy,) = (golden.home / "upgrades").iterdir()
     for path in golden.home.glob("catalog.sqlite-*"):

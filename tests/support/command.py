@@ -154,7 +154,8 @@ def wait_until(
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         if process is not None and process.poll() is not None and not is_so():
-            raise AssertionError(f"ended before {what}:\n" + "\n".join(process.communicate()))
+            said = "\n".join(filter(None, process.communicate()))
+            raise AssertionError(f"ended before {what}:\n{said}")
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(every)
 

@@ -1,5 +1,6 @@
 """The units for systemd and the compose file run what there is."""
 
+import configparser
 import os
 import re
 import shlex
@@ -45,6 +46,15 @@ def test_units_are_valid(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_watch_that_ends_or_hangs_is_started_again(services: dict[str, Any]) -> None:
+    unit = configparser.ConfigParser()
+    unit.read(DEPLOY / "systemd/boathouse-watch.service")
+    service = unit["Service"]
+    assert (service["Type"], service["Restart"]) == ("notify", "always")
+    assert service["WatchdogSec"] == "30min" and service["KillMode"] == "mixed"
+    assert services["watch"]["restart"] == "unless-stopped"
 
 
 def commands(services: dict[str, Any]) -> list[list[str]]:

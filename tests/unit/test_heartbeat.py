@@ -1,13 +1,16 @@
 """A watch whose runs fail: how often it tries, what it tells, and how others see that it lives."""
 
 import json
+import math
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,11 +20,26 @@ from support.servers import Webhook, webhook
 from api.observe import Metrics
 from boathouse import heartbeat, watch
 from boathouse.doctor.home_checks import check_watch
-from boathouse.errors import BoathouseError, ContractError, UnexpectedError
+from boathouse.errors import (
+    AlertError,
+    BoathouseError,
+    BuildError,
+    ContractError,
+    UnexpectedError,
+)
 from boathouse.heartbeat import Heartbeat, last_beat
 from boathouse.settings import Settings
 
 BROKEN = "sources: [{name: raw, tables: [{name: things, columns: [{}]}]}]"
+SOUND = """
+sources:
+  - name: raw
+    tables:
+      - name: things
+        config: {meta: {landing: {files: "*.csv", format: csv}}}
+        columns: [{name: id, data_type: bigint}]
+"""
+FIRST_PAUSE_SECONDS = watch.FIRST_PAUSE_SECONDS  # which tests make shorter
 CONTRACT = "models/staging/things/_things__sources.yml"
 
 
@@ -50,7 +68,9 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(project: Path, hook: Webhook, tmp_path: Path) -> Settings:
-    return Settings(project=project, home=tmp_path / "data", alert_webhook=hook.address)
+    return Settings(
+        project=project, home=tmp_path / "data", alert_webhook=hook.address, settle_seconds=0
+    )
 
 
 def errors_of_watch(settings: Settings, most: int = 3) -> list[BoathouseError]:
@@ -95,31 +115,84 @@ def test_watch_outlives_a_terminal_that_is_gone(settings: Settings) -> None:
     assert len(tries) == 2
 
 
-def times_of_tries(settings: Settings, after_first: Callable[[], object], most: int) -> list[float]:
-    """Return when a watch whose runs all fail has tried."""
-    stop, tried = threading.Event(), list[float]()
+class Clock(threading.Event):
+    """What a watch waits for, and its time (seconds), which passes only while it waits."""
+
+    def __init__(self, end: float = math.inf) -> None:
+        super().__init__()
+        self.now, self._end = 0.0, end
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now += timeout or 0.0
+        if self.now >= self._end:
+            self.set()
+        return self.is_set()
+
+
+def pauses_of_watch(settings: Settings, interval: float, most: int) -> list[float]:
+    """Return the seconds between the tries of a watch whose runs all fail."""
+    clock, tried = Clock(), list[float]()
 
     def on_error(_: BoathouseError) -> None:
-        tried.append(time.monotonic())
-        if len(tried) == 1:
+        tried.append(clock.now)
+        if len(tried) > most:
+            clock.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "FIRST_PAUSE_SECONDS", FIRST_PAUSE_SECONDS)
+        patch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: clock.now))
+        watch.watch(settings, interval=interval, stop=clock, on_run=pytest.fail, on_error=on_error)
+    return [after - before for before, after in pairwise(tried)]
+
+
+def test_pauses_between_tries_grow_up_to_a_minute(settings: Settings, project: Path) -> None:
+    (project / CONTRACT).unlink()
+    (project / CONTRACT).mkdir()  # which nobody has foreseen
+    assert pauses_of_watch(settings, 1, most=8) == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_pauses_after_what_people_have_to_mend_grow_up_to_an_hour(settings: Settings) -> None:
+    pauses = pauses_of_watch(settings, 225, most=14)
+    assert pauses == sorted(pauses) and pauses[-2:] == [3600, 3600]
+
+
+def require_second_try(settings: Settings, after_first: Callable[[], object]) -> BoathouseError:
+    """Check that a watch tries again at once after something; return what it has failed of."""
+    clock, errors = Clock(end=5), list[BoathouseError]()
+
+    def on_error(error: BoathouseError) -> None:
+        errors.append(error)
+        if len(errors) == 1:
             after_first()
-        elif len(tried) == most:
-            stop.set()
 
-    watch.watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)
-    return tried
-
-
-def test_pauses_between_tries_grow(settings: Settings) -> None:
-    first, second, third, fourth = times_of_tries(settings, lambda: None, most=4)
-    assert second - first >= 0.01 and third - second >= 0.02 and fourth - third >= 0.04
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "FIRST_PAUSE_SECONDS", 1e6)
+        watch.watch(settings, interval=1, stop=clock, on_run=pytest.fail, on_error=on_error)
+    assert len(errors) == 2
+    return errors[0]
 
 
-def test_edit_that_may_have_mended_it_is_tried_at_once(
-    settings: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
+def test_edit_that_may_have_mended_it_is_tried_at_once(settings: Settings, project: Path) -> None:
+    error = require_second_try(settings, (project / "models/new.sql").touch)
+    assert isinstance(error, ContractError)
+
+
+def test_files_that_may_have_mended_it_are_tried_at_once(settings: Settings, project: Path) -> None:
+    (project / CONTRACT).write_text(SOUND)
+    file = settings.landing / "things/a.csv"
+    file.parent.mkdir(parents=True)
+    error = require_second_try(settings, lambda: file.write_text("id\n1\n"))
+    assert isinstance(error, BuildError), "dbt cannot read an empty project"
+
+
+def test_alert_that_cannot_be_sent_is_sent_at_the_next_try(
+    hook: Webhook, settings: Settings
 ) -> None:
-    monkeypatch.setattr(watch, "FIRST_PAUSE_SECONDS", 1e6)
-    assert len(times_of_tries(settings, (project / "models/new.sql").touch, most=2)) == 2
+    hook.answers = [400, 400]
+    errors = errors_of_watch(settings, most=6)
+    failed, unsent = ContractError, AlertError
+    assert [type(error) for error in errors] == [failed, unsent, failed, unsent, failed, failed]
+    assert len(hook.posted) == 1
 
 
 def test_every_look_beats_and_says_what_ails_it_until_the_watch_is_told_to_end(
@@ -131,6 +204,9 @@ def test_every_look_beats_and_says_what_ails_it_until_the_watch_is_told_to_end(
     def on_error(_: BoathouseError) -> None:
         if heartbeat.file(settings).exists():  # from the look before
             noted.append(json.loads(heartbeat.file(settings).read_text()))
+            os.utime(heartbeat.file(settings), (1, 1))
+            threading.Event().wait(0.05)  # fifty looks long
+            assert last_beat(settings) == 1, "nothing beats while it hangs"
             stop.set()
 
     watch.watch(settings, interval=0.001, stop=stop, on_run=pytest.fail, on_error=on_error)

@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from boathouse.build.report import BuildReport, NodeResult
+from boathouse.cli.main import _tell_error
 from boathouse.errors import (
     BuildError,
     ContractError,
@@ -134,5 +135,18 @@ def test_build_whose_nodes_all_failed_of_one_trouble_is_that_trouble(settings: S
     found = as_expected(failed_build(lost), settings)
     assert isinstance(found, DamagedError) and found.place == file
     assert as_expected(failed_build(lost, wrong), settings) is None
+    assert as_expected(failed_build(lost.replace(file, "/of/a/model.csv")), settings) is None
     assert as_expected(failed_build(wrong), settings) is None
     assert as_expected(BuildError("dbt could not run: no such model"), settings) is None
+
+
+def test_command_tells_of_the_one_trouble_that_a_build_has_failed_of(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BOATHOUSE_HOME", str(settings.home))
+    full = f'IO Error: Could not write file "{settings.work}/spill": No space left on device'
+    assert _tell_error(failed_build(full, full)) == 1
+    told = capsys.readouterr().err
+    assert "There is no space left on" in told and "free)" in told and "boathouse doctor" in told
+    assert _tell_error(failed_build(full, "Binder Error: no such column")) == 1
+    assert "The build is not green." in capsys.readouterr().err
