@@ -239,9 +239,14 @@ class _Sample:
         self._lake = lake
         self._names = names
         self._landing = landing
+        listed = ", ".join(map(identifier, names))
+        # By column and value, so that a way of writing is one expression, whatever the columns.
         lake.con.execute(
-            f"create or replace temp table first_records as from records limit {_FIRST}"
+            "create or replace temp table first_values as select distinct name, value "
+            f"from (unpivot (select {listed} from records limit {_FIRST}) "
+            "on columns(*) into name name value value)"
         )
+        self._has_more = lake.value("select count(*) from records") > _FIRST
 
     def columns(self) -> tuple[Landing, list[Column]]:
         """Return the dialect, and the columns as they are read under it."""
@@ -250,7 +255,7 @@ class _Sample:
             ways = self._numbers(landing)
             landing = max(ways, key=lambda each: len(self._fitting(each, "double", self._names)))
         landing, notes = self._with_days(landing)
-        kinds = {name: self._type(name, landing) for name in self._names}
+        kinds = self._types(landing)
         landing = landing.model_copy(update={"null_values": self._no_values(kinds)})
         return landing, [self._column(name, kinds[name], landing, notes) for name in self._names]
 
@@ -273,12 +278,15 @@ class _Sample:
 
     def _fitting(self, landing: Landing, kind: str, names: Sequence[str]) -> set[str]:
         """Return the columns whose values all fit a type under a dialect, and are meant so."""
-        left = list(names)
-        for table in ("first_records", "records"):
-            if left:
-                checks = ", ".join(self._unfit(name, kind, landing) for name in left)
-                found = self._lake.rows(f"select {checks} from {table}")[0]
-                left = [name for name, unfit in zip(left, found, strict=True) if unfit == 0]
+        if not names:
+            return set()
+        unfit = self._unfit("value", kind, landing)
+        first = self._lake.rows(f"select name from first_values group by name having {unfit} = 0")
+        left = [name for (name,) in first if name in names]
+        if left and self._has_more:
+            checks = ", ".join(self._unfit(name, kind, landing) for name in left)
+            found = self._lake.rows(f"select {checks} from records")[0]
+            left = [name for name, unfit in zip(left, found, strict=True) if unfit == 0]
         return set(left)
 
     def _unfit(self, name: str, kind: str, landing: Landing) -> str:
@@ -296,10 +304,9 @@ class _Sample:
         chosen: dict[str, list[str]] = {"date_formats": [], "timestamp_formats": []}
         notes: dict[str, str] = {}
         formats = {"date": _DAYS, "timestamp": tuple(d + c for d in _DAYS for c in _CLOCKS)}
-        open_names = list(self._names)
-        for kind in _TYPES:
-            known = self._fitting(landing, kind, open_names)
-            open_names = [name for name in open_names if name not in known]
+        known = self._known(landing)
+        digits = self._with_digits(landing)
+        open_names = [name for name in self._names if name in digits and name not in known]
         for kind, key in (("date", "date_formats"), ("timestamp", "timestamp_formats")):
             fitting = {
                 each: self._fitting(landing.model_copy(update={key: (each,)}), kind, open_names)
@@ -316,14 +323,30 @@ class _Sample:
         found = {key: tuple(dict.fromkeys(ways)) for key, ways in chosen.items()}
         return landing.model_copy(update=found), notes
 
-    def _type(self, name: str, landing: Landing) -> str:
-        for kind in _TYPES:
-            if not self._fitting(landing, kind, [name]):
-                continue
+    def _with_digits(self, landing: Landing) -> set[str]:
+        """Return the columns whose values all have digits with something between, as days have."""
+        text = spelled("value", contracts.Column("value", "varchar", ()), landing)
+        found = self._lake.rows(
+            "select name from first_values group by name "
+            f"having coalesce(bool_and(regexp_matches({text}, '\\d\\D+\\d')), false)"
+        )
+        return {name for (name,) in found}
+
+    def _types(self, landing: Landing) -> dict[str, str]:
+        """Return the type of each column under a dialect."""
+        kinds = dict.fromkeys(self._names, "varchar") | self._known(landing)
+        for name, kind in kinds.items():
             if kind == "double":
-                return self._money(name, landing) or self._double(name, landing)
-            return kind
-        return "varchar"
+                kinds[name] = self._money(name, landing) or self._double(name, landing)
+        return kinds
+
+    def _known(self, landing: Landing) -> dict[str, str]:
+        """Return the first type that all values of a column fit, of those that are not text."""
+        kinds: dict[str, str] = {}
+        for kind in _TYPES:
+            open_names = [name for name in self._names if name not in kinds]
+            kinds |= dict.fromkeys(self._fitting(landing, kind, open_names), kind)
+        return kinds
 
     def _double(self, name: str, landing: Landing) -> str:
         """Return `double`, unless numbers have more digits than it keeps.
