@@ -3,6 +3,7 @@
 import random
 import re
 import shutil
+import signal
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from pathlib import Path
 import duckdb
 import houses
 import pytest
+from support.command import House
+from support.homes import clone
+from support.shared import made_once
 
 from boathouse.adoption import adopt
 from boathouse.build import run_build
@@ -596,22 +600,35 @@ def points() -> list[str]:
     return sorted(set(found))
 
 
+def killed(settings: Settings, command: str, point: str) -> None:
+    """Let a command be killed at a point."""
+    house = House(settings.project, settings.home_folder)
+    house.boathouse(command, code=-signal.SIGKILL, BOATHOUSE_KILL_AT=point)
+
+
+@pytest.fixture(scope="session")
+def _changed(request: pytest.FixtureRequest, _released: Settings) -> Settings:
+    """Return settings for a house with a release, and something to release and to note."""
+
+    def make(folder: Path) -> Settings:
+        settings = clone(_released, folder / "data")
+        houses.add_events(settings, houses.sessions([0]))  # so that there is freshness to note
+        change(settings, 1)
+        return settings
+
+    return made_once(request, "changed-house", make)
+
+
 @pytest.mark.parametrize("point", points())
 def test_killed_anywhere_leaves_one_whole_release_and_nothing_to_mend_by_hand(
-    home: Settings, point: str
+    _changed: Settings, tmp_path: Path, point: str
 ) -> None:
-    houses.add_events(home, houses.sessions([0]))  # so that there is freshness to note
-    change(home, 1)
-    call = "release(settings)"
-    if point.startswith("rollback"):
+    home = clone(_changed, tmp_path / "data")
+    command = point.partition(":")[0]
+    if command == "rollback":
         release(home)
-        call = "rollback(settings)"
     before = {1: 60, 2: 61}
-    process = houses.python(
-        home, f"from boathouse.release import *\n{call}", BOATHOUSE_KILL_AT=point
-    )
-    _, errors = process.communicate()
-    assert process.returncode == -9, errors
+    killed(home, command, point)
     assert seen(home) in before.values()
     current = current_release(home)
     assert current is not None
@@ -628,11 +645,7 @@ def test_release_killed_before_it_had_a_name_can_be_rolled_back_and_forward(
     home: Settings,
 ) -> None:
     change(home)
-    houses.python(
-        home,
-        "from boathouse.release import release\nrelease(settings)",
-        BOATHOUSE_KILL_AT="release:shown",
-    ).communicate()
+    killed(home, "release", "release:shown")
     assert rollback(home).release_id == 1
     assert [each.release_id for each in list_releases(home)] == [2, 1]
     assert rollback(home, 2).release_id == 2
