@@ -21,6 +21,7 @@ from boathouse.build.nodes import Node, from_manifest, variables_of
 from boathouse.settings import Settings, using
 
 _PARTS = ("dbt-core", "dbt-common", "dbt-adapters", "dbt-duckdb")
+_OVERRULED = ("DBT_TARGET_PATH", "DBT_LOG_PATH")  # by `dbt.Folders.arguments`
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,11 @@ def _key(settings: Settings, files: str) -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
-    given = {name: value for name, value in os.environ.items() if name.startswith("DBT_")}
+    given = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("DBT_") and name not in _OVERRULED
+    }
     facts = [files, str(settings.project.absolute()), [version(each) for each in _PARTS], given]
     digest.update(json.dumps(facts, sort_keys=True).encode())
     return digest.hexdigest()

@@ -12,6 +12,7 @@ from support import postgres as postgresql
 from support.homes import clone, copy_project
 from support.shared import made_once
 
+from boathouse import lake
 from boathouse.build import run_build
 from boathouse.ingest import apart, reading
 from boathouse.release import release
@@ -50,17 +51,30 @@ def _build(folder: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def _released(_template: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def _released(request: pytest.FixtureRequest, _template: Settings) -> Settings:
     """Return settings for a house with one release, to be copied."""
-    settings = clone(_template, tmp_path_factory.mktemp("released") / "data")
-    release(settings)
-    return settings
+
+    def make(folder: Path) -> Settings:
+        settings = clone(_template, folder / "data")
+        release(settings)
+        return settings
+
+    return made_once(request, "released-house", make)
 
 
 @pytest.fixture
 def house(_template: Settings, tmp_path: Path) -> Settings:
     """Return settings for a house in which everything is built and green, and not released."""
     return clone(_template, tmp_path / "data")
+
+
+@pytest.fixture
+def home(_released: Settings, tmp_path: Path) -> Settings:
+    """Return settings for a house with one release, where a writer has noted that it is another home."""
+    settings = clone(_released, tmp_path / "data")
+    with lake.connect(settings):
+        pass
+    return settings
 
 
 @pytest.fixture

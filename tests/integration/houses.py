@@ -7,7 +7,8 @@ does not depend on what the other domains are doing.
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -140,10 +141,16 @@ def lake_rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
 
 def released_rows(settings: Settings, query: str, path: Path | None = None) -> list[Any]:
     """Return the rows of a query on a released file, as somebody opening it now sees them."""
-    with duckdb.connect() as con:
-        con.execute(f"attach {literal(str(path or settings.warehouse))} as it (read_only)")
-        con.execute("use it")
+    with _opened(path or settings.warehouse) as con:
         return con.execute(query).fetchall()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as con:
+        con.execute(f"attach {literal(str(path))} as it (read_only)")
+        con.execute("use it")
+        yield con
 
 
 def marts(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
@@ -160,8 +167,9 @@ def marts(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
 def released_marts(settings: Settings, path: Path | None = None) -> dict[str, Any]:
     """Return all rows of all marts in a released file, sorted."""
     query = "select table_name from duckdb_tables() where schema_name = 'marts' order by table_name"
-    names = [name for (name,) in released_rows(settings, query, path)]
-    return {name: _sorted(released_rows(settings, f"from marts.{name}", path)) for name in names}
+    with _opened(path or settings.warehouse) as con:
+        names = [name for (name,) in con.execute(query).fetchall()]
+        return {name: _sorted(con.execute(f"from marts.{name}").fetchall()) for name in names}
 
 
 def _sorted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

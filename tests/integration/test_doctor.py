@@ -8,21 +8,11 @@ from pathlib import Path
 import houses
 import pytest
 
-from boathouse import doctor, lake, lock
+from boathouse import doctor, lock
 from boathouse.doctor import Diagnosis, Level
 from boathouse.settings import Settings
 
 OLD = time.time() - 7200
-
-
-@pytest.fixture
-def home(_released: Settings, tmp_path: Path) -> Settings:
-    from support.homes import clone
-
-    settings = clone(_released, tmp_path / "data")
-    with lake.connect(settings):
-        pass  # a writer has noted by now that this is another home
-    return settings
 
 
 def levels(found: Diagnosis) -> dict[str, Level]:

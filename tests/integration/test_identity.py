@@ -14,7 +14,7 @@ import duckdb
 import houses
 import pytest
 from support.command import House
-from support.homes import REPOSITORY, clone
+from support.homes import REPOSITORY
 
 from boathouse import doctor, identity, lake, lock, pipeline, status
 from boathouse.adoption import adopt
@@ -37,14 +37,6 @@ EVENT = (
     b'{"event": "start", "country": "PK", "player_id": "p1", "session_id": "new", '
     b'"ts": "2016-12-03T00:00:00"}\n'
 )
-
-
-@pytest.fixture
-def home(_released: Settings, tmp_path: Path) -> Settings:
-    """Return settings for a home with one release."""
-    settings = clone(_released, tmp_path / "data")
-    houses.execute(settings, "create table lake.meta.here (n integer)")  # a copy has moved
-    return settings
 
 
 def catalog(settings: Settings) -> Path:

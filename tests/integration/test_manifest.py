@@ -69,6 +69,7 @@ def test_project_is_parsed_again_only_when_something_of_it_has_changed(
     monkeypatch.setenv("DBT_WARN_ERROR", "false")  # whatever it may mean to parsing
     prepare_manifest(shop)
     assert parses == ["parse"] * 4
+    monkeypatch.setenv("DBT_TARGET_PATH", "of-dbt-by-hand")
     prepare_manifest(shop)
     assert parses == ["parse"] * 4
 

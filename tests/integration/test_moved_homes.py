@@ -9,9 +9,9 @@ from pathlib import Path
 
 import houses
 import pytest
-from support.homes import REPOSITORY, clone
+from support.command import House
+from support.homes import REPOSITORY
 from support.mounts import on_read_only
-from support.processes import obey_permissions
 
 from boathouse import doctor, lake, lake_files, lock, status
 from boathouse.backup import backup, restore
@@ -24,13 +24,6 @@ from boathouse.settings import Settings
 EVENTS = "select count(*) from lake.raw.session_events"
 SESSIONS = "select count(*) from marts.fct_sessions"
 AT_ONCE = {"keep_snapshots_days": 0, "keep_files_hours": 0}
-
-
-@pytest.fixture
-def home(house: Settings) -> Settings:
-    """Return a house that has been released."""
-    release(house)
-    return house
 
 
 def at(settings: Settings, home: Path) -> Settings:
@@ -92,7 +85,10 @@ def test_moved_home_goes_on_as_if_it_had_always_been_there(home: Settings, tmp_p
     assert not home.home_folder.exists()
 
 
-def test_copy_and_original_go_on_each_by_itself(home: Settings, tmp_path: Path) -> None:
+def test_copy_and_original_go_on_each_by_itself(
+    home: Settings, _released: Settings, tmp_path: Path
+) -> None:
+    template = everything(_released.home_folder)  # whose copy the original is
     other = copied(home, tmp_path / "copy")
     two = ((home, 1, other), (other, 2, home))
     for settings, day, another in two:
@@ -115,6 +111,7 @@ def test_copy_and_original_go_on_each_by_itself(home: Settings, tmp_path: Path) 
         with lake.connect(settings, read_only=True) as opened:
             files = lake_files.referenced(opened, settings)
         assert all(Path(file.path).is_relative_to(settings.home_folder) for file in files)
+    assert everything(_released.home_folder) == template
 
 
 def test_copy_is_read_without_being_changed(home: Settings, tmp_path: Path) -> None:
@@ -260,22 +257,7 @@ def test_home_that_cannot_be_written_answers_all_that_only_reads(
             path = Path(folder, name)
             path.chmod(path.stat().st_mode & ~0o222)
 
-    def boathouse(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "boathouse", *arguments],
-            env={
-                **os.environ,
-                "PYTHONPATH": str(REPOSITORY),
-                "BOATHOUSE_PROJECT": str(here.project),
-                "BOATHOUSE_HOME": str(here.home_folder),
-            },
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=obey_permissions,
-        )
-
+    person = House(here.project, here.home_folder)
     try:
         for arguments, said in (
             (["sql", "--json", SESSIONS], "60"),
@@ -286,11 +268,11 @@ def test_home_that_cannot_be_written_answers_all_that_only_reads(
             (["diff", "1", "1"], "Nothing differs"),
             (["backup", str(tmp_path / "made")], "made"),
         ):
-            done = boathouse(*arguments)
-            assert done.returncode == 0 and said in done.stdout, (arguments, done)
+            told = person.boathouse(*arguments, as_root=False).stdout
+            assert said in told, (arguments, told)
         for command in ("run", "build", "release", "maintain"):
-            done = boathouse(command)
-            assert done.returncode == 1 and "Nothing may be written" in done.stderr, done
+            told = person.boathouse(command, code=1, as_root=False).stderr
+            assert "Nothing may be written" in told, (command, told)
         assert everything(here.home_folder) == before
     finally:
         for folder, _, _ in os.walk(here.home_folder):
@@ -351,9 +333,3 @@ def test_copy_of_a_home_with_files_for_links_works_as_well(home: Settings, tmp_p
     release(other)
     assert other.warehouse.is_symlink() and seen(other) == 61
     assert seen(home) == 60
-
-
-def test_template_is_not_touched_by_its_copies(_template: Settings, tmp_path: Path) -> None:
-    before = everything(_template.home_folder)
-    a_day(clone(_template, tmp_path / "copy"), 1)
-    assert everything(_template.home_folder) == before

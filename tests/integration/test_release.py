@@ -3,6 +3,7 @@
 import random
 import re
 import shutil
+import signal
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from pathlib import Path
 import duckdb
 import houses
 import pytest
+from support.command import House
+from support.homes import clone
+from support.shared import made_once
 
 from boathouse import status
 from boathouse.adoption import adopt
@@ -107,27 +111,25 @@ def test_everybody_is_led_to_a_read_only_copy_of_the_released_file(house: Settin
     assert not list(house.home_folder.rglob("*.wal"))
 
 
-def test_released_macro_works_without_the_lake(house: Settings) -> None:
-    release(house)
+def test_released_macro_works_without_the_lake(home: Settings) -> None:
     query = "select purchase_id, product_id from marts.purchases_as_of(date '{}') order by all"
-    before = houses.released_rows(house, query.format("2023-07-21"))
-    after = houses.released_rows(house, query.format("2023-07-22"))
+    before = houses.released_rows(home, query.format("2023-07-21"))
+    after = houses.released_rows(home, query.format("2023-07-22"))
     assert before == [(1, 12), (2, 13), (4, 14)]
     assert after == [(1, 12), (2, 13), (4, 10)]
 
 
-def test_released_tables_and_columns_say_what_the_project_says(house: Settings) -> None:
-    release(house)
+def test_released_tables_and_columns_say_what_the_project_says(home: Settings) -> None:
     tables = dict(
         houses.released_rows(
-            house, "select table_name, comment from duckdb_tables() where schema_name = 'marts'"
+            home, "select table_name, comment from duckdb_tables() where schema_name = 'marts'"
         )
     )
     assert tables["fct_sessions"].startswith("One row per session")
     assert all(tables.values())
     columns = dict(
         houses.released_rows(
-            house,
+            home,
             "select column_name, comment from duckdb_columns() where table_name = 'fct_sessions'",
         )
     )
@@ -202,13 +204,12 @@ def test_release_tells_about_itself_and_about_the_warehouse(house: Settings) -> 
     assert unfinished == [(0,)]
 
 
-def test_table_that_is_no_longer_in_the_project_is_left_out(house: Settings) -> None:
-    release(house)
-    houses.execute(house, "create table lake.marts.old_mart as select 1 as one")
-    houses.execute(house, "delete from lake.meta.nodes where name = 'rpt_sessions_by_country'")
-    report = release(house)
+def test_table_that_is_no_longer_in_the_project_is_left_out(home: Settings) -> None:
+    houses.execute(home, "create table lake.marts.old_mart as select 1 as one")
+    houses.execute(home, "delete from lake.meta.nodes where name = 'rpt_sessions_by_country'")
+    report = release(home)
     assert report.left_out == ("old_mart", "rpt_sessions_by_country")
-    assert "rpt_sessions_by_country" not in houses.released_marts(house)
+    assert "rpt_sessions_by_country" not in houses.released_marts(home)
 
 
 def test_mart_that_is_a_view_is_released_as_a_table(house: Settings) -> None:
@@ -237,29 +238,28 @@ def test_progress_names_every_mart(house: Settings) -> None:
 # Whether there is one
 
 
-def test_nothing_new_makes_no_release(house: Settings) -> None:
-    first = release(house).release
-    run_build(house, select=["rpt_sessions_by_country"])
-    report = release(house)
+def test_nothing_new_makes_no_release(home: Settings) -> None:
+    first = current_release(home)
+    run_build(home, select=["rpt_sessions_by_country"])
+    report = release(home)
     assert not report.is_new
     assert report.release == first
-    assert [each.release_id for each in list_releases(house)] == [1]
+    assert [each.release_id for each in list_releases(home)] == [1]
 
 
-def test_red_test_keeps_readers_on_the_release_before(house: Settings) -> None:
-    release(house)
-    houses.add_events(house, [("start", None, "p1", "s1", houses.START)])
-    run_build(house, select=["source:raw.session_events+"])
+def test_red_test_keeps_readers_on_the_release_before(home: Settings) -> None:
+    houses.add_events(home, [("start", None, "p1", "s1", houses.START)])
+    run_build(home, select=["source:raw.session_events+"])
     with pytest.raises(ReleaseError) as caught:
-        release(house)
+        release(home)
     assert "source_not_null_raw_session_events_country" in str(caught.value)
     assert "boathouse build" in caught.value.hint
-    told = status.collect(house)
+    told = status.collect(home)
     assert told.last_build is not None
     assert "source_not_null_raw_session_events_country" in told.last_build.failed
     assert any("source_not_null_raw_session_events_country" in each for each in told.blockers)
-    assert seen(house) == 60
-    assert_tidy(house)
+    assert seen(home) == 60
+    assert_tidy(home)
 
 
 def test_home_without_a_lake_is_refused_and_left_alone(settings: Settings) -> None:
@@ -279,26 +279,24 @@ def test_mart_that_is_missing_from_the_lake_is_refused(house: Settings) -> None:
 # What it costs
 
 
-def test_only_what_has_changed_is_written(house: Settings) -> None:
-    release(house)
-    change(house)
-    report = release(house)
+def test_only_what_has_changed_is_written(home: Settings) -> None:
+    change(home)
+    report = release(home)
     changed = {name: way for name, way in how(report).items() if way != "carried over"}
     assert changed == {"fct_sessions": "changed in part"}
     (mart,) = [mart for mart in report.marts if mart.name == "fct_sessions"]
     assert (mart.rows, mart.rows_written) == (61, 1)
-    assert houses.released_marts(house) == houses.marts(house)
+    assert houses.released_marts(home) == houses.marts(home)
 
 
-def test_table_made_anew_with_the_same_rows_is_carried_over(house: Settings) -> None:
-    release(house)
-    change(house)
+def test_table_made_anew_with_the_same_rows_is_carried_over(home: Settings) -> None:
+    change(home)
     houses.execute(
-        house,
+        home,
         "create or replace table lake.marts.dim_players as from lake.marts.dim_players",
     )
-    assert how(release(house))["dim_players"] == "carried over"
-    assert how(release_after_change(house))["dim_players"] == "carried over"
+    assert how(release(home))["dim_players"] == "carried over"
+    assert how(release_after_change(home))["dim_players"] == "carried over"
 
 
 def release_after_change(settings: Settings) -> ReleaseReport:
@@ -307,26 +305,24 @@ def release_after_change(settings: Settings) -> ReleaseReport:
 
 
 def test_table_is_written_anew_once_too_many_of_its_rows_lie_out_of_order(
-    house: Settings,
+    home: Settings,
 ) -> None:
-    release(house)
     ways = []
     for batch in range(4):  # five rows a time, of sixty
-        houses.execute(house, *(ADD_SESSION.format(batch * 5 + each) for each in range(5)))
-        ways.append(how(release(house))["fct_sessions"])
+        houses.execute(home, *(ADD_SESSION.format(batch * 5 + each) for each in range(5)))
+        ways.append(how(release(home))["fct_sessions"])
     assert ways == ["changed in part", "changed in part", "written anew", "changed in part"]
-    assert houses.released_marts(house) == houses.marts(house)
+    assert houses.released_marts(home) == houses.marts(home)
 
 
-def test_deletes_that_compaction_hides_are_not_missed(house: Settings) -> None:
-    release(house)
-    houses.execute(house, "delete from lake.marts.fct_sessions where session_id < 's2'")
-    houses.execute(house, *(ADD_SESSION.format(each) for each in range(3)))
-    houses.execute(house, "call ducklake_flush_inlined_data('lake')")
-    houses.execute(house, "call ducklake_rewrite_data_files('lake', delete_threshold => 0.0)")
-    houses.execute(house, "call ducklake_merge_adjacent_files('lake')")
-    release(house)
-    assert houses.released_marts(house) == houses.marts(house)
+def test_deletes_that_compaction_hides_are_not_missed(home: Settings) -> None:
+    houses.execute(home, "delete from lake.marts.fct_sessions where session_id < 's2'")
+    houses.execute(home, *(ADD_SESSION.format(each) for each in range(3)))
+    houses.execute(home, "call ducklake_flush_inlined_data('lake')")
+    houses.execute(home, "call ducklake_rewrite_data_files('lake', delete_threshold => 0.0)")
+    houses.execute(home, "call ducklake_merge_adjacent_files('lake')")
+    release(home)
+    assert houses.released_marts(home) == houses.marts(home)
 
 
 @pytest.mark.parametrize("large", [write.LARGE, 0])
@@ -371,42 +367,39 @@ def test_row_without_a_key_is_changed_like_any_other(house: Settings) -> None:
     assert houses.released_marts(house) == houses.marts(house)
 
 
-def test_new_column_is_released(house: Settings) -> None:
-    release(house)
-    houses.execute(house, "alter table lake.marts.fct_sessions add column note varchar")
-    houses.execute(house, "update lake.marts.fct_sessions set note = 'x' where session_id = 's1'")
-    assert how(release(house))["fct_sessions"] == "written anew"
-    assert houses.released_marts(house) == houses.marts(house)
+def test_new_column_is_released(home: Settings) -> None:
+    houses.execute(home, "alter table lake.marts.fct_sessions add column note varchar")
+    houses.execute(home, "update lake.marts.fct_sessions set note = 'x' where session_id = 's1'")
+    assert how(release(home))["fct_sessions"] == "written anew"
+    assert houses.released_marts(home) == houses.marts(home)
 
 
-def test_changes_whose_snapshots_have_expired_are_not_missed(house: Settings) -> None:
-    release(house)
-    change(house, 1)
-    ((snapshot,),) = houses.lake_rows(house, "from ducklake_current_snapshot('lake')")
-    change(house, 2)
-    houses.execute(house, "delete from lake.marts.dim_players where player_id = 'p1'")
+def test_changes_whose_snapshots_have_expired_are_not_missed(home: Settings) -> None:
+    change(home, 1)
+    ((snapshot,),) = houses.lake_rows(home, "from ducklake_current_snapshot('lake')")
+    change(home, 2)
+    houses.execute(home, "delete from lake.marts.dim_players where player_id = 'p1'")
     houses.execute(
-        house, f"call ducklake_expire_snapshots('lake', versions => [{snapshot}, {snapshot + 1}])"
+        home, f"call ducklake_expire_snapshots('lake', versions => [{snapshot}, {snapshot + 1}])"
     )
-    report = release(house)
+    report = release(home)
     assert how(report)["fct_purchases"] == "carried over"
-    assert houses.released_marts(house) == houses.marts(house)
+    assert houses.released_marts(home) == houses.marts(home)
 
 
-def test_lake_restored_from_a_backup_is_not_taken_for_the_one_it_was(house: Settings) -> None:
-    release(house)
-    backup = house.home_folder.parent / "backup"
-    shutil.copytree(house.home_folder / "lake", backup / "lake")
-    shutil.copy(house.home_folder / "catalog.sqlite", backup)
-    change(house, 1)
-    release(house)
-    shutil.rmtree(house.home_folder / "lake")
-    shutil.copytree(backup, house.home_folder, dirs_exist_ok=True)
-    adopt(house)
+def test_lake_restored_from_a_backup_is_not_taken_for_the_one_it_was(home: Settings) -> None:
+    backup = home.home_folder.parent / "backup"
+    shutil.copytree(home.home_folder / "lake", backup / "lake")
+    shutil.copy(home.home_folder / "catalog.sqlite", backup)
+    change(home, 1)
+    release(home)
+    shutil.rmtree(home.home_folder / "lake")
+    shutil.copytree(backup, home.home_folder, dirs_exist_ok=True)
+    adopt(home)
     for number in range(8):  # so that its snapshots pass those of the release
-        houses.execute(house, f"update lake.marts.dim_players set total_seconds = {number}")
-    release(house)
-    assert houses.released_marts(house) == houses.marts(house)
+        houses.execute(home, f"update lake.marts.dim_players set total_seconds = {number}")
+    release(home)
+    assert houses.released_marts(home) == houses.marts(home)
 
 
 def random_changes(settings: Settings, chance: random.Random) -> None:
@@ -464,42 +457,39 @@ def test_releases_on_top_of_each_other_show_what_one_from_nothing_shows(
 # Going back
 
 
-def test_rollback_puts_the_release_before_back_and_forward_again(house: Settings) -> None:
-    release(house)
-    change(house)
-    release(house)
-    assert seen(house) == 61
-    assert rollback(house).release_id == 1
-    assert seen(house) == 60
-    assert_tidy(house)
-    assert rollback(house, 2).release_id == 2
-    assert seen(house) == 61
-    assert_tidy(house)
+def test_rollback_puts_the_release_before_back_and_forward_again(home: Settings) -> None:
+    change(home)
+    release(home)
+    assert seen(home) == 61
+    assert rollback(home).release_id == 1
+    assert seen(home) == 60
+    assert_tidy(home)
+    assert rollback(home, 2).release_id == 2
+    assert seen(home) == 61
+    assert_tidy(home)
 
 
-def test_release_after_a_rollback_goes_forward_but_a_job_does_not(house: Settings) -> None:
-    release(house)
-    change(house)
-    release(house)
-    rollback(house)
-    report = release(house, keep_rollback=True)
+def test_release_after_a_rollback_goes_forward_but_a_job_does_not(home: Settings) -> None:
+    change(home)
+    release(home)
+    rollback(home)
+    report = release(home, keep_rollback=True)
     assert (report.is_new, report.is_rolled_back, report.release.release_id) == (False, True, 1)
-    assert seen(house) == 60
-    report = release(house)
+    assert seen(home) == 60
+    report = release(home)
     assert (report.is_new, report.is_rolled_back, report.release.release_id) == (False, False, 2)
-    assert seen(house) == 61
-    assert_tidy(house)
+    assert seen(home) == 61
+    assert_tidy(home)
 
 
-def test_new_data_after_a_rollback_is_released_by_a_job_too(house: Settings) -> None:
-    release(house)
-    change(house, 1)
-    release(house)
-    rollback(house)
-    change(house, 2)
-    report = release(house, keep_rollback=True)
+def test_new_data_after_a_rollback_is_released_by_a_job_too(home: Settings) -> None:
+    change(home, 1)
+    release(home)
+    rollback(home)
+    change(home, 2)
+    report = release(home, keep_rollback=True)
     assert (report.is_new, report.release.release_id) == (True, 3)
-    assert houses.released_marts(house) == houses.marts(house)
+    assert houses.released_marts(home) == houses.marts(home)
 
 
 def test_rollback_to_what_is_not_kept_says_what_is(house: Settings) -> None:
@@ -515,12 +505,11 @@ def test_rollback_to_what_is_not_kept_says_what_is(house: Settings) -> None:
         rollback(house)
 
 
-def test_rollback_does_not_wait_for_a_writer(house: Settings) -> None:
-    release(house)
-    change(house)
-    release(house)
+def test_rollback_does_not_wait_for_a_writer(home: Settings) -> None:
+    change(home)
+    release(home)
     writer = houses.python(
-        house,
+        home,
         "import time\n"
         "from boathouse import lock\n"
         "with lock.writer(settings, 'a long build'):\n"
@@ -530,13 +519,13 @@ def test_rollback_does_not_wait_for_a_writer(house: Settings) -> None:
     try:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "held\n"
-        assert rollback(house).release_id == 1
-        assert seen(house) == 60
+        assert rollback(home).release_id == 1
+        assert seen(home) == 60
     finally:
         writer.kill()
         writer.communicate()
-    assert release(house, keep_rollback=True).is_rolled_back
-    assert_tidy(house)
+    assert release(home, keep_rollback=True).is_rolled_back
+    assert_tidy(home)
 
 
 def test_only_the_newest_releases_are_kept_and_always_the_current_one(house: Settings) -> None:
@@ -554,41 +543,37 @@ def test_only_the_newest_releases_are_kept_and_always_the_current_one(house: Set
     assert ids == [(1,), (2,), (3,), (4,)]
 
 
-def test_id_of_a_release_is_never_used_again(house: Settings) -> None:
-    release(house)
-    house.warehouse.unlink()
-    shutil.rmtree(house.releases)
-    assert release(house).release.release_id == 2
+def test_id_of_a_release_is_never_used_again(home: Settings) -> None:
+    home.warehouse.unlink()
+    shutil.rmtree(home.releases)
+    assert release(home).release.release_id == 2
 
 
-def test_releases_in_the_lake_are_mended_from_the_files(house: Settings) -> None:
-    release(house)
-    change(house)
-    release(house)
-    houses.execute(house, "delete from lake.meta.releases where release_id = 1")
-    houses.execute(house, "update lake.meta.releases set is_current = false")
-    assert not release(house).is_new
-    assert_tidy(house)
+def test_releases_in_the_lake_are_mended_from_the_files(home: Settings) -> None:
+    change(home)
+    release(home)
+    houses.execute(home, "delete from lake.meta.releases where release_id = 1")
+    houses.execute(home, "update lake.meta.releases set is_current = false")
+    assert not release(home).is_new
+    assert_tidy(home)
 
 
-def test_missing_warehouse_file_is_the_newest_release_again(house: Settings) -> None:
-    release(house)
-    house.warehouse.unlink()
-    assert current_release(house) is None
-    report = release(house, keep_rollback=True)
+def test_missing_warehouse_file_is_the_newest_release_again(home: Settings) -> None:
+    home.warehouse.unlink()
+    assert current_release(home) is None
+    report = release(home, keep_rollback=True)
     assert (report.is_new, report.release.release_id) == (False, 1)
-    assert seen(house) == 60
+    assert seen(home) == 60
 
 
-def test_broken_warehouse_file_is_told_and_replaced(house: Settings) -> None:
-    release(house)
-    house.warehouse.unlink()
-    house.warehouse.write_text("not a database")
+def test_broken_warehouse_file_is_told_and_replaced(home: Settings) -> None:
+    home.warehouse.unlink()
+    home.warehouse.write_text("not a database")
     with pytest.raises(ReleaseError, match="is no file that Boathouse has released"):
-        current_release(house)
-    release(house)
-    assert seen(house) == 60
-    assert_tidy(house)
+        current_release(home)
+    release(home)
+    assert seen(home) == 60
+    assert_tidy(home)
 
 
 def test_file_system_without_links_gets_copies(
@@ -620,74 +605,81 @@ def points() -> list[str]:
     return sorted(set(found))
 
 
+def killed(settings: Settings, command: str, point: str) -> None:
+    """Let a command be killed at a point."""
+    house = House(settings.project, settings.home_folder)
+    house.boathouse(command, code=-signal.SIGKILL, BOATHOUSE_KILL_AT=point)
+
+
+@pytest.fixture(scope="session")
+def _changed(request: pytest.FixtureRequest, _released: Settings) -> Settings:
+    """Return settings for a house with a release, and something to release and to note."""
+
+    def make(folder: Path) -> Settings:
+        settings = clone(_released, folder / "data")
+        houses.add_events(settings, houses.sessions([0]))  # so that there is freshness to note
+        change(settings, 1)
+        return settings
+
+    return made_once(request, "changed-house", make)
+
+
 @pytest.mark.parametrize("point", points())
 def test_killed_anywhere_leaves_one_whole_release_and_nothing_to_mend_by_hand(
-    house: Settings, point: str
+    _changed: Settings, tmp_path: Path, point: str
 ) -> None:
-    release(house)
-    houses.add_events(house, houses.sessions([0]))  # so that there is freshness to note
-    change(house, 1)
-    call = "release(settings)"
-    if point.startswith("rollback"):
-        release(house)
-        call = "rollback(settings)"
+    home = clone(_changed, tmp_path / "data")
+    command = point.partition(":")[0]
+    if command == "rollback":
+        release(home)
     before = {1: 60, 2: 61}
-    process = houses.python(
-        house, f"from boathouse.release import *\n{call}", BOATHOUSE_KILL_AT=point
-    )
-    _, errors = process.communicate()
-    assert process.returncode == -9, errors
-    assert seen(house) in before.values()
-    current = current_release(house)
+    killed(home, command, point)
+    assert seen(home) in before.values()
+    current = current_release(home)
     assert current is not None
-    assert before[current.release_id] == seen(house)
-    for each in list_releases(house):
-        ((count,),) = houses.released_rows(house, SESSIONS, each.path)
+    assert before[current.release_id] == seen(home)
+    for each in list_releases(home):
+        ((count,),) = houses.released_rows(home, SESSIONS, each.path)
         assert count == before[each.release_id]
-    release(house)
-    assert houses.released_marts(house) == houses.marts(house)
-    assert_tidy(house)
+    release(home)
+    assert houses.released_marts(home) == houses.marts(home)
+    assert_tidy(home)
 
 
 def test_release_killed_before_it_had_a_name_can_be_rolled_back_and_forward(
-    house: Settings,
+    home: Settings,
 ) -> None:
-    release(house)
-    change(house)
-    houses.python(
-        house,
-        "from boathouse.release import release\nrelease(settings)",
-        BOATHOUSE_KILL_AT="release:shown",
-    ).communicate()
-    assert rollback(house).release_id == 1
-    assert [each.release_id for each in list_releases(house)] == [2, 1]
-    assert rollback(house, 2).release_id == 2
-    assert seen(house) == 61
+    change(home)
+    killed(home, "release", "release:shown")
+    assert rollback(home).release_id == 1
+    assert [each.release_id for each in list_releases(home)] == [2, 1]
+    assert rollback(home, 2).release_id == 2
+    assert seen(home) == 61
 
 
-def test_reader_keeps_its_release_while_others_come(house: Settings) -> None:
-    first = release(house).release
-    with duckdb.connect(str(house.warehouse), read_only=True) as reader:
+def test_reader_keeps_its_release_while_others_come(home: Settings) -> None:
+    first = current_release(home)
+    assert first is not None
+    with duckdb.connect(str(home.warehouse), read_only=True) as reader:
         cursor = reader.execute("select session_id from marts.fct_sessions order by all")
         assert cursor.fetchone() == ("s0",)
         for number in range(2):
-            change(house, number)
-            release(house.model_copy(update={"releases_kept": 1}))
+            change(home, number)
+            release(home.model_copy(update={"releases_kept": 1}))
         assert not first.path.exists()
         assert len(cursor.fetchall()) == 59
         assert reader.execute(SESSIONS).fetchall() == [(60,)]
-    assert seen(house) == 62
+    assert seen(home) == 62
 
 
-def test_full_disk_leaves_the_release_before_and_says_so(house: Settings) -> None:
-    release(house)
+def test_full_disk_leaves_the_release_before_and_says_so(home: Settings) -> None:
     houses.execute(
-        house,
+        home,
         "insert into lake.marts.fct_sessions by name select uuid()::varchar as session_id, "
         f"uuid()::varchar as player_id, {REST_OF_SESSION} from range(200000)",
     )
     process = houses.python(
-        house,
+        home,
         "import resource\n"
         "from boathouse.errors import DiskFullError\n"
         "from boathouse.release import release\n"
@@ -700,10 +692,10 @@ def test_full_disk_leaves_the_release_before_and_says_so(house: Settings) -> Non
     output, errors = process.communicate()
     assert "The release could not be made" in output, errors
     assert "Make room" in output
-    assert seen(house) == 60
-    assert_tidy(house)
-    release(house)
-    assert seen(house) == 200060
+    assert seen(home) == 60
+    assert_tidy(home)
+    release(home)
+    assert seen(home) == 200060
 
 
 @pytest.mark.parametrize(
@@ -716,10 +708,9 @@ def test_full_disk_leaves_the_release_before_and_says_so(house: Settings) -> Non
     ],
 )
 def test_file_that_does_not_hold_what_it_should_never_reaches_readers(
-    house: Settings, monkeypatch: pytest.MonkeyPatch, damage: str, complaint: str
+    home: Settings, monkeypatch: pytest.MonkeyPatch, damage: str, complaint: str
 ) -> None:
-    release(house)
-    change(house)
+    change(home)
     honest: Callable[..., object] = publish.write_file
 
     def damaging(con: duckdb.DuckDBPyConnection, plan: object, path: Path, *more: object) -> object:
@@ -731,17 +722,16 @@ def test_file_that_does_not_hold_what_it_should_never_reaches_readers(
 
     monkeypatch.setattr(publish, "write_file", damaging)
     with pytest.raises(ReleaseError, match=f"did not pass its audit: .*{complaint}"):
-        release(house)
-    assert seen(house) == 60
-    assert_tidy(house)
+        release(home)
+    assert seen(home) == 60
+    assert_tidy(home)
 
 
 def test_mart_that_differs_from_the_lake_never_reaches_readers(
-    house: Settings, monkeypatch: pytest.MonkeyPatch
+    home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release(house)
     houses.execute(
-        house,
+        home,
         "create or replace table lake.marts.dim_players as "
         "select * replace (1::bigint as total_seconds) from lake.marts.dim_players",
     )
@@ -759,8 +749,8 @@ def test_mart_that_differs_from_the_lake_never_reaches_readers(
 
     monkeypatch.setattr(publish, "make_plan", mistaken)
     with pytest.raises(ReleaseError, match="dim_players does not have the rows"):
-        release(house)
-    assert_tidy(house)
+        release(home)
+    assert_tidy(home)
 
 
 def test_file_that_is_mostly_empty_is_not_started_from(house: Settings) -> None:
@@ -786,20 +776,18 @@ def freshness(settings: Settings) -> dict[str, tuple[object, ...]]:
     return {source: rest for source, *rest in rows}
 
 
-def test_release_says_how_fresh_the_sources_are(house: Settings) -> None:
-    release(house)
+def test_release_says_how_fresh_the_sources_are(home: Settings) -> None:
     latest = datetime(2016, 12, 2, 0, 1, 59)
-    assert freshness(house)["session_events"] == [120, 0, latest]
-    assert freshness(house)["purchases"] == [6, 0, datetime(2023, 7, 22)]
-    houses.add_events(house, houses.sessions([5], day=1))
-    houses.add_events(house, houses.sessions([6], day=-1))
-    release(house)
-    assert freshness(house)["session_events"] == [124, 0, datetime(2016, 12, 3, 0, 1, 5)]
+    assert freshness(home)["session_events"] == [120, 0, latest]
+    assert freshness(home)["purchases"] == [6, 0, datetime(2023, 7, 22)]
+    houses.add_events(home, houses.sessions([5], day=1))
+    houses.add_events(home, houses.sessions([6], day=-1))
+    release(home)
+    assert freshness(home)["session_events"] == [124, 0, datetime(2016, 12, 3, 0, 1, 5)]
 
 
-def test_release_says_how_fresh_each_source_should_be(house: Settings) -> None:
-    release(house)
-    assert houses.released_rows(house, "from meta.sources order by source") == [
+def test_release_says_how_fresh_each_source_should_be(home: Settings) -> None:
+    assert houses.released_rows(home, "from meta.sources order by source") == [
         ("purchases", "purchases", 36.0, None),
         ("session_events", "sessions", 48.0, None),
     ]

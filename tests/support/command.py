@@ -42,10 +42,15 @@ class House:
         clone(self.settings, home)
         return House(self.project, home, self.environment)
 
-    def boathouse(self, *arguments: str, code: int = 0, **environment: str) -> Done:
+    def boathouse(
+        self, *arguments: str, code: int = 0, as_root: bool = True, **environment: str
+    ) -> Done:
         """Run a command to its end; its exit code must be `code`, and it shows no traceback."""
         done = forked.run(
-            ["boathouse", *arguments], **self.how(environment), timeout=PATIENCE_SECONDS
+            ["boathouse", *arguments],
+            **self.how(environment),
+            timeout=PATIENCE_SECONDS,
+            as_root=as_root,
         )
         told = f"boathouse {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == code, f"exit code {done.returncode}: {told}"

@@ -35,14 +35,22 @@ MOST_BYTES = 2**20  # of a request: arguments and environment
 
 
 def run(
-    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout: float,
+    as_root: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """Run `boathouse` or `dbt` to its end, as `subprocess.run` does, and return what it came to.
+
+    Permissions stop it unless it runs `as_root`, which takes that root runs the tests.
 
     Raises:
         TimeoutExpired: it took longer than so many seconds, and was killed.
     """
-    request = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)})
+    asked = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "as_root": as_root}
+    request = json.dumps(asked)
     ours, theirs = socket.socketpair()
     with ours, tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         with theirs:
@@ -117,6 +125,8 @@ def _become(request: dict[str, object], stdout: int, stderr: int, answer: int) -
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    if not request["as_root"]:
+        import_module("processes").obey_permissions()
     return request["arguments"]
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _DROP = 24  # prctl: PR_CAPBSET_DROP
+_VERSION = 0x20080522  # of what capset takes
 _OVERRIDES = (1, 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, by which root ignores permissions
 
 _CLIENT = """
@@ -29,10 +30,11 @@ for line in sys.stdin:
 
 
 def obey_permissions() -> None:
-    """Give up what makes root different; to be called in a child before it starts a program."""
-    prctl = ctypes.CDLL(None).prctl
+    """Give up what makes root different, in this process and in the programs that it starts."""
+    libc = ctypes.CDLL(None)
     for capability in _OVERRIDES:
-        prctl(_DROP, capability, 0, 0, 0)
+        libc.prctl(_DROP, capability, 0, 0, 0)
+    libc.capset((ctypes.c_uint32 * 2)(_VERSION, 0), (ctypes.c_uint32 * 6)())
 
 
 class Client:
