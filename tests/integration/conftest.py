@@ -70,7 +70,7 @@ def house(_template: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def home(_released: Settings, tmp_path: Path) -> Settings:
-    """Return settings for a house with one release, where a writer has noted that it is another home."""
+    """Return settings for a house with one release, where a writer has noted the new home."""
     settings = clone(_released, tmp_path / "data")
     with lake.connect(settings):
         pass

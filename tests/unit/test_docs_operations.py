@@ -82,7 +82,7 @@ SHOWN_BY = {
         "test_strict_load_with_rejects_exits_3_and_keeps_what_is_good",
     ],
     "under `watch`, anything fails": [
-        "test_trouble_is_told_once_outlived_and_its_end_is_told",
+        "test_each_trouble_is_told_once_outlived_and_its_end_is_told",
         "test_trouble_is_told_once_not_at_every_try",
         "test_pauses_between_tries_grow_up_to_a_minute",
         "test_watch_outlives_what_nobody_has_foreseen",
@@ -91,7 +91,7 @@ SHOWN_BY = {
         "test_edit_that_may_have_mended_it_is_tried_at_once",
         "test_files_that_may_have_mended_it_are_tried_at_once",
         "test_pauses_after_what_people_have_to_mend_grow_up_to_an_hour",
-        "test_trouble_is_told_once_outlived_and_its_end_is_told",
+        "test_each_trouble_is_told_once_outlived_and_its_end_is_told",
     ],
     "… landing is removed, or holds links, pipes and loops": [
         "test_landing_that_vanishes_and_what_is_no_file_in_it_are_no_trouble",
@@ -127,7 +127,7 @@ SHOWN_BY = {
     ],
     "a file of the lake is lost or damaged": [
         "test_file_of_the_lake_that_cannot_be_read_is_told_by_reading",
-        "test_trouble_is_told_once_outlived_and_its_end_is_told",
+        "test_each_trouble_is_told_once_outlived_and_its_end_is_told",
         "test_command_tells_of_the_one_trouble_that_a_build_has_failed_of",
     ],
     "the catalogue is lost or damaged": [
