@@ -35,6 +35,7 @@ TOGETHER = (
     "tests/integration/test_api",
     "tests/integration/test_dashboard",
     "tests/integration/test_known_answers",
+    "tests/integration/test_long_lived_dbt",
     "tests/integration/test_object_store",
     "tests/integration/test_orchestration_runs",
     "tests/integration/test_postgres",

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import pytest
 import yaml
 from support.command import House, finish, interrupt, wait_until
 from support.commands import COMMANDS
-from support.homes import REPOSITORY
+from support.homes import REPOSITORY, copy_project
 from support.prepared import GENERATE, Prepared
 
 PURCHASES = "PurchaseID,product,user,date\n900001,7,8,2026-03-01\n900002,7,9,2026-03-02\n"
@@ -206,9 +205,8 @@ def test_json_of_every_command_parses(house: House) -> None:
     assert tried == set(COMMANDS)
 
 
-def test_source_set_up_from_a_file_takes_the_file(prepared: Prepared, tmp_path: Path) -> None:
-    project = shutil.copytree(prepared.house.project, tmp_path / "project")
-    house = House(project, tmp_path / "home")
+def test_source_set_up_from_a_file_takes_the_file(tmp_path: Path) -> None:
+    house = House(copy_project(tmp_path / "project", []), tmp_path / "home")
     sample = tmp_path / "orders_2026-01-31.csv"
     sample.write_text("OrderID,placed\n1,2026-01-31 10:00\n2,2026-01-31 11:00\n")
     made = house.json("source", "new", str(sample), "--domain", "shop")
@@ -413,7 +411,7 @@ def reading(house: House, counts: dict[str, set[int]]) -> Iterator[None]:
     stop, errors = threading.Event(), []
 
     def read(what: str) -> None:
-        while not stop.wait(0.02):  # leaves the processors to the run
+        while not stop.wait(0.1):  # leaves the processors to the run
             try:
                 counts[what].add(queries[what]()[0][0])
             except duckdb.Error as error:

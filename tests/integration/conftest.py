@@ -9,6 +9,7 @@ from pathlib import Path
 import houses
 import pytest
 from support import postgres as postgresql
+from support.command import House
 from support.homes import clone, copy_project
 from support.shared import made_once
 
@@ -30,6 +31,12 @@ def postgres() -> Iterator[str]:
     """Return the address of a PostgreSQL server's first database."""
     with postgresql.server() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def machine(request: pytest.FixtureRequest) -> House:
+    """Return a house in which nothing has run, to be copied by `make_machines`."""
+    return made_once(request, "machine", postgresql.prepare)
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +77,7 @@ def house(_template: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def home(_released: Settings, tmp_path: Path) -> Settings:
-    """Return settings for a house with one release, where a writer has noted the new home."""
+    """Return settings for a house with one release, whose catalogue knows where it is."""
     settings = clone(_released, tmp_path / "data")
     with lake.connect(settings):
         pass

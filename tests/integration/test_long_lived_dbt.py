@@ -1,6 +1,7 @@
 """A process that runs dbt again and again, as editors do: in nobody's way while it is idle."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import houses
+import pytest
 from support.command import wait_until
+from support.homes import clone
 
 from boathouse import lock
 from boathouse.build import run_build
@@ -85,6 +88,19 @@ def editor(settings: Settings) -> Iterator[Editor]:
         process.communicate()
 
 
+@pytest.fixture(scope="module")
+def open_editor(_template: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
+    """Return one process for the tests that follow each other, with a project that they change.
+
+    To import dbt and to parse takes longer than what most of them ask.
+    """
+    folder = tmp_path_factory.mktemp("editor")
+    house = clone(_template, folder / "data")
+    project = shutil.copytree(house.project, folder / "project")
+    with editor(house.model_copy(update={"project": project})) as started:
+        yield started
+
+
 def add_model(settings: Settings, name: str, query: str) -> None:
     path = settings.project / "models" / "staging" / "sessions" / f"{name}.sql"
     path.write_text("{{ config(materialized='table') }} " + query)
@@ -95,86 +111,84 @@ def statuses(settings: Settings) -> list[Any]:
     return [status for (status,) in found]
 
 
-def test_idle_dbt_process_lets_others_write_and_sees_what_they_wrote(house: Settings) -> None:
-    with editor(house) as open_editor:
-        assert open_editor.dbt("run", "--select", "fct_sessions")["success"]
-        assert not lock.is_held(house)
-        assert open_editor.sessions() == 60
-        houses.add_events(house, houses.sessions([100]))
-        impatient = house.model_copy(update={"lock_timeout": 0})
-        run_build(impatient, select=["fct_sessions+"]).require_green()
-        assert open_editor.sessions() == 61
-        houses.add_events(house, houses.sessions([101]))
-        assert open_editor.dbt("build", "--select", "fct_sessions+")["success"]
-        assert open_editor.sessions() == 62
-        assert not lock.is_held(house)
-    assert statuses(house) == ["success"] * 4
+def test_query_after_a_command_has_ended_takes_no_lock(open_editor: Editor) -> None:
+    house = open_editor.settings
+    assert open_editor.dbt("run", "--select", "fct_sessions")["success"]
+    assert open_editor.dbt("ask the adapter")["told"] == "60"
+    assert not lock.is_held(house)
+    run_build(house, select=["dim_players"]).require_green()
+    assert open_editor.dbt("ask the adapter")["told"] == "60"
+    assert open_editor.dbt("run", "--select", "fct_sessions")["success"]
+    assert not lock.is_held(house)
 
 
-def test_second_build_of_a_process_knows_the_project_as_it_is_then(
-    editable_house: Settings,
-) -> None:
+def test_idle_dbt_process_lets_others_write_and_sees_what_they_wrote(open_editor: Editor) -> None:
+    house = open_editor.settings
+    before = statuses(house)
+    assert open_editor.dbt("run", "--select", "fct_sessions")["success"]
+    assert not lock.is_held(house)
+    assert open_editor.sessions() == 60
+    houses.add_events(house, houses.sessions([100]))
+    impatient = house.model_copy(update={"lock_timeout": 0})
+    run_build(impatient, select=["fct_sessions+"]).require_green()
+    assert open_editor.sessions() == 61
+    houses.add_events(house, houses.sessions([101]))
+    assert open_editor.dbt("build", "--select", "fct_sessions+")["success"]
+    assert open_editor.sessions() == 62
+    assert not lock.is_held(house)
+    assert statuses(house) == [*before, *["success"] * 3]
+
+
+def test_second_build_of_a_process_knows_the_project_as_it_is_then(open_editor: Editor) -> None:
+    house = open_editor.settings
     known = "select count(*) from lake.meta.nodes where name = 'stg_sessions__more'"
-    with editor(editable_house) as open_editor:
-        assert open_editor.dbt("run", "--select", "fct_sessions")["success"]
-        add_model(editable_house, "stg_sessions__more", "select 1 as one")
-        assert open_editor.dbt("run", "--select", "stg_sessions__more")["success"]
-    assert houses.lake_rows(editable_house, known) == [(1,)]
+    assert open_editor.dbt("run", "--select", "fct_sessions")["success"]
+    add_model(house, "stg_sessions__more", "select 1 as one")
+    assert open_editor.dbt("run", "--select", "stg_sessions__more")["success"]
+    assert houses.lake_rows(house, known) == [(1,)]
 
 
 def test_dbt_command_holds_the_lock_while_it_runs_even_after_one_that_only_reads(
-    editable_house: Settings,
+    open_editor: Editor,
 ) -> None:
+    house = open_editor.settings
     slow = "select count(*) as n from range(10000000) as a, range(100000) as b where a.range < 0"
-    add_model(editable_house, "stg_sessions__slow", slow)
-    with editor(editable_house) as open_editor:
-        assert open_editor.sessions() == 60
-        for _ in range(2):
-            open_editor.start("run", "--select", "stg_sessions__slow")
-            wait_until(lambda: lock.is_held(editable_house), "dbt writes", open_editor.process)
-            holder = lock.holder(editable_house)
-            assert holder is not None
-            assert (holder.command, holder.pid) == ("dbt run", open_editor.process.pid)
-            assert open_editor.finish()["success"]
-            assert not lock.is_held(editable_house)
-
-
-def test_dbt_command_lets_go_however_it_ends(editable_house: Settings) -> None:
-    macros = editable_house.project / "macros"
-    (macros / "fails.sql").write_text(FAILING_MACRO)
-    add_model(editable_house, "stg_sessions__broken", "select no_such_column")
-    with editor(editable_house) as open_editor:
-        for succeeds, *command in (
-            (True, "compile"),
-            (True, "docs", "generate"),
-            (True, "seed"),
-            (True, "snapshot"),
-            (True, "test", "--select", "dim_players"),
-            (False, "run", "--select", "stg_sessions__broken"),
-            (False, "run", "--fail-fast", "--select", "stg_sessions__broken", "dim_players"),
-            (False, "retry"),
-            (False, "run-operation", "fails"),
-            (False, "run-operation", "no_such_macro"),
-            (False, "build", "--no-such-option"),
-        ):
-            done = open_editor.dbt(*command)
-            assert done["success"] is succeeds, (command, done["told"])
-            assert not lock.is_held(editable_house), command
-        add_model(editable_house, "stg_sessions__lost", "select * from {{ ref('no_such_model') }}")
-        assert "no_such_model" in open_editor.dbt("build")["told"]
-        assert not lock.is_held(editable_house)
-    assert "running" not in statuses(editable_house)
-
-
-def test_query_after_a_command_has_ended_takes_no_lock(house: Settings) -> None:
-    with editor(house) as open_editor:
-        assert open_editor.dbt("run", "--select", "fct_sessions")["success"]
-        assert open_editor.dbt("ask the adapter")["told"] == "60"
+    add_model(house, "stg_sessions__slow", slow)
+    assert open_editor.sessions() > 0
+    for _ in range(2):
+        open_editor.start("run", "--select", "stg_sessions__slow")
+        wait_until(lambda: lock.is_held(house), "dbt writes", open_editor.process)
+        holder = lock.holder(house)
+        assert holder is not None
+        assert (holder.command, holder.pid) == ("dbt run", open_editor.process.pid)
+        assert open_editor.finish()["success"]
         assert not lock.is_held(house)
-        run_build(house, select=["dim_players"]).require_green()
-        assert open_editor.dbt("ask the adapter")["told"] == "60"
-        assert open_editor.dbt("run", "--select", "fct_sessions")["success"]
-        assert not lock.is_held(house)
+
+
+def test_dbt_command_lets_go_however_it_ends(open_editor: Editor) -> None:
+    house = open_editor.settings
+    (house.project / "macros/fails.sql").write_text(FAILING_MACRO)
+    add_model(house, "stg_sessions__broken", "select no_such_column")
+    for succeeds, *command in (
+        (True, "compile"),
+        (True, "docs", "generate"),
+        (True, "seed"),
+        (True, "snapshot"),
+        (True, "test", "--select", "dim_players"),
+        (False, "run", "--select", "stg_sessions__broken"),
+        (False, "run", "--fail-fast", "--select", "stg_sessions__broken", "dim_players"),
+        (False, "retry"),
+        (False, "run-operation", "fails"),
+        (False, "run-operation", "no_such_macro"),
+        (False, "build", "--no-such-option"),
+    ):
+        done = open_editor.dbt(*command)
+        assert done["success"] is succeeds, (command, done["told"])
+        assert not lock.is_held(house), command
+    add_model(house, "stg_sessions__lost", "select * from {{ ref('no_such_model') }}")
+    assert "no_such_model" in open_editor.dbt("build")["told"]
+    assert not lock.is_held(house)
+    assert "running" not in statuses(house)
 
 
 def test_variable_of_python_is_no_table_for_dbt_either(house: Settings) -> None:

@@ -22,8 +22,10 @@ def catalog(postgres: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def machines(catalog: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[House, House]:
-    return make_machines(tmp_path_factory.mktemp("machines"), catalog)
+def machines(
+    machine: House, catalog: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[House, House]:
+    return make_machines(machine, tmp_path_factory.mktemp("machines"), catalog)
 
 
 def test_run_release_and_time_travel_work_on_a_shared_catalogue(

@@ -47,9 +47,9 @@ def require_secrecy(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def lost(tmp_path_factory: pytest.TempPathFactory) -> House:
+def lost(machine: House, tmp_path_factory: pytest.TempPathFactory) -> House:
     """Return a house whose catalogue's server nobody has started."""
-    return make_machines(tmp_path_factory.mktemp("secret"), "")[0]
+    return make_machines(machine, tmp_path_factory.mktemp("secret"), "")[0]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -84,11 +84,11 @@ def test_no_log_of_dbt_has_the_password(lost: House) -> None:
 
 
 def test_password_is_used_and_neither_shown_nor_kept(
-    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: str, machine: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = make_database(postgres, "secretive").replace("postgres:@", f"postgres:{SECRET}@")
     assert SECRET in address
-    house, _ = make_machines(tmp_path, address)
+    house, _ = make_machines(machine, tmp_path, address)
     house.drop("purchases", "purchases_2023-08-01.csv", "PurchaseID,product,user,date\n")
     said = house.boathouse("run").stdout + house.dbt("--debug", "build").stdout
     asked = (

@@ -142,7 +142,7 @@ class House:
     def wait_for_build(self, process: subprocess.Popen[str]) -> None:
         """Return when a build has been begun and not ended yet."""
         query = "select count(*) from lake.meta.builds where status = 'running'"
-        wait_until(lambda: self.in_lake(query) == [(1,)], "a build is running", process)
+        wait_until(lambda: self.in_lake(query) == [(1,)], "a build is running", process, every=0.2)
 
 
 def wait_until(

