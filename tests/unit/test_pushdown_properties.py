@@ -207,7 +207,9 @@ class Grammar:
             ranked = f"row_number() over ({partition}{order}) = 1"
             items, types = self.items(columns)
             return Query(f"select {', '.join(items)} from {source} qualify {ranked}", types)
-        named = f"select *, {function} over part as r from {source} window part as {over}"
+        # DuckDB does not take one name in both halves of a union.
+        part = f"part_{alias}"
+        named = f"select *, {function} over {part} as r from {source} window {part} as {over}"
         plain = f"select *, {function} over {over} as r from {source}"
         likely = tuple(name for name in by if name in columns)
         return Query(self.one_of(named, plain), {**columns, "r": kind}, likely)
