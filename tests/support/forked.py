@@ -21,6 +21,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -167,7 +168,7 @@ def _compile() -> None:
 
 
 def _parse() -> None:
-    """Parse the macros that every project has, and find dbt's plugins, for all who do it again."""
+    """Parse and compile the macros that every project has, and find dbt's plugins."""
     from dbt.clients.jinja_static import statically_extract_macro_calls
     from dbt.include import duckdb, global_project
     from dbt.plugins import PluginManager
@@ -184,6 +185,7 @@ def _parse() -> None:
         for block in blocks:
             jinja.parse(block.full_block)
             statically_extract_macro_calls(block.full_block, {})
+            jinja.template_cache.get_node_template(SimpleNamespace(macro_sql=block.full_block))
 
 
 def _below(kind: type) -> set[Any]:
