@@ -187,7 +187,6 @@ def test_a_value_gives_the_same_row_in_every_format(found: list[Row]) -> None:
             yard.deliver(f"a.{kind}", write(given), f"as_{kind}")
         yard.load()
         expected = [tuple(row.values()) for row in given]
-        for kind in FORMATS:
-            source = f"as_{kind}"
-            loaded = yard.raw(", ".join(COLUMNS), source)
-            assert loaded == expected, (kind, yard.rejects(source=source))
+        loaded = yard.rows_of(", ".join(COLUMNS), [f"as_{kind}" for kind in FORMATS])
+        for source, there in loaded.items():
+            assert there == expected, (source, yard.rejects(source=source))
