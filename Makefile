@@ -7,7 +7,7 @@ PYTHON ?= python3
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 HOME_FOLDER := $(if $(BOATHOUSE_HOME),$(BOATHOUSE_HOME),data)
 
-.PHONY: help warehouse dashboard api dagster chromium test lint types sql-style format docs benchmark kills lock clean
+.PHONY: help warehouse dashboard api dagster system test lint types sql-style format docs benchmark kills lock clean
 
 help:
 	@echo "make warehouse   install, load what waits (demo files if there is nothing), build, release"
@@ -49,21 +49,24 @@ api: $(INSTALLED)
 dagster: $(INSTALLED)
 	@exec $(BIN)/python -m orchestration $(ADDRESS)
 
-# A browser for the tests of pages; it comes from Debian's or Ubuntu's packages.
-chromium:
-	@command -v chromium >/dev/null || { \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "Installing chromium …"; \
-			apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; \
-		else \
-			echo "There is no chromium, and it takes root and apt to install it:" \
-				"the tests of pages are skipped."; \
-		fi; }
+# What tests ask for of the system, from Debian's or Ubuntu's packages: a browser for those of pages,
+# and systemd-analyze for that of the units.
+system:
+	@missing="$$(command -v chromium >/dev/null || echo chromium)"; \
+	missing="$$missing $$(command -v systemd-analyze >/dev/null || echo systemd)"; \
+	if [ "$$missing" = " " ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing" $$missing "…"; \
+		apt-get -qq update && apt-get -qq install -y --no-install-recommends $$missing; \
+	else \
+		echo "There is no" $$missing "here, and it takes root and apt to install it:" \
+			"the tests that need it are skipped."; \
+	fi
 
 # One more than there are processors: tests of services wait for them.
 WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 
-test: lint chromium
+test: lint system
 	@$(BIN)/pytest -n $(WORKERS)
 
 # The two slow ones, on a processor each.

@@ -1,7 +1,6 @@
 """One house for the end-to-end tests: demo data of three domains, run once, copied by each test."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from support.command import House
 from support.homes import REPOSITORY
+from support.needs import program
 from support.prepared import Prepared, prepare
 from support.shared import made_once
 
@@ -41,13 +41,9 @@ def students_csv() -> bytes:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Return a real Chromium without a window."""
-    path = shutil.which("chromium")
-    if path is None:
-        why = "there is no chromium; `make chromium` installs it where apt and root are"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        launched = playwright.chromium.launch(
+            executable_path=program("chromium"), args=["--no-sandbox"]
+        )
         yield launched
         launched.close()

@@ -52,3 +52,35 @@ def test_only_what_was_cut_short_is_made_again(folder: Path, is_whole: bool) -> 
     assert make(folder, python(folder, f'echo "$@" >> {asked}')).returncode != 0
     assert ("-m venv --clear .venv" in asked.read_text()) is not is_whole
     assert not (folder / INSTALLED).exists()
+
+
+@pytest.mark.parametrize("there", [(), ("chromium",), ("chromium", "systemd-analyze")])
+@pytest.mark.parametrize("user", [0, 1000])
+def test_only_what_the_system_lacks_is_installed_by_who_may(
+    folder: Path, there: tuple[str, ...], user: int
+) -> None:
+    programs = folder / "bin"
+    programs.mkdir()
+    (programs / "sh").symlink_to("/bin/sh")
+    told = {"id": f"echo {user}", "apt-get": f'echo "$@" >> {folder}/asked'}
+    for name in (*there, *told):
+        (programs / name).write_text(f"#!/bin/sh\n{told.get(name, '')}\n")
+        (programs / name).chmod(0o755)
+    done = subprocess.run(
+        [shutil.which("make") or "make", "system"],
+        cwd=folder,
+        env={"PATH": str(programs)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    packages = {"chromium": "chromium", "systemd-analyze": "systemd"}
+    lacking = " ".join(package for name, package in packages.items() if name not in there)
+    asked = (folder / "asked").read_text() if (folder / "asked").exists() else ""
+    if not lacking:
+        assert (done.stdout, asked) == ("", "")
+    elif user == 0:
+        assert done.stdout == f"Installing {lacking} …\n"
+        assert asked.endswith(f" {lacking}\n") and "install" in asked
+    else:
+        assert f"There is no {lacking} here" in done.stdout and asked == ""
