@@ -22,9 +22,10 @@ _RAW_ROW_SHOWN = 10_000  # characters; the whole of a rejected record stays in t
 _COPIED = {"loads": ["load_id"], "rejected_rows": ["source", "load_id", "row_number"]}
 # Columns that DuckLake's change feed adds to those of the table.
 FEED_COLUMNS = ("snapshot_id", "rowid", "change_type")
+# Of one snapshot; `ducklake_snapshots` looks at all there are. SQLite has the time as text.
 SNAPSHOT_TIME = """
-    select snapshot_time at time zone 'UTC'
-    from ducklake_snapshots('lake')
+    select cast(snapshot_time as timestamptz) at time zone 'UTC'
+    from __ducklake_metadata_lake.ducklake_snapshot
     where snapshot_id = {snapshot}
 """
 
