@@ -97,6 +97,19 @@ class Lake:
         """Return the number of the lake's newest snapshot."""
         return int(self.value("select id from ducklake_current_snapshot('lake') as newest(id)"))
 
+    def snapshot_time(self, snapshot: int) -> datetime | None:
+        """Return when a snapshot was made (UTC, without a zone); None when the lake has it no more.
+
+        It is asked of the catalogue: `ducklake_snapshots` goes through all of them.
+        """
+        rows = self.rows(
+            # SQLite has the time as text.
+            "select cast(snapshot_time as timestamptz) at time zone 'UTC' "
+            "from __ducklake_metadata_lake.ducklake_snapshot "
+            f"where snapshot_id = {snapshot}"
+        )
+        return rows[0][0] if rows else None
+
     def write(
         self,
         work: Callable[[duckdb.DuckDBPyConnection], Result],

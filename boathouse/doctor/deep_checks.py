@@ -95,7 +95,7 @@ def check_marts(opened: Lake, settings: Settings) -> Iterator[Finding]:
     """
     current = current_release(settings)
     base = read_base(current) if current is not None else None
-    if base is None or not _has_snapshot(opened, base.lake_snapshot):
+    if base is None or opened.snapshot_time(base.lake_snapshot) is None:
         return
     marts = [
         each
@@ -115,11 +115,6 @@ def check_marts(opened: Lake, settings: Settings) -> Iterator[Finding]:
     if not wrong:
         told = f"{len(marts)} marts have the rows that were released."
         yield Finding("files", "ok", told)
-
-
-def _has_snapshot(opened: Lake, snapshot: int) -> bool:
-    query = "select count(*) from ducklake_snapshots('lake') where snapshot_id = ?"
-    return bool(opened.value(query, [snapshot]))
 
 
 def _is_as_released(opened: Lake, written: Written, snapshot: int) -> bool:

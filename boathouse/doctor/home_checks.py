@@ -107,11 +107,7 @@ def check_release_snapshot(opened: Lake, settings: Settings) -> Iterator[Finding
     current = current_release(settings)
     if current is None:
         return
-    snapshots = opened.value(
-        "select count(*) from ducklake_snapshots('lake') "
-        f"where snapshot_id = {current.lake_snapshot}"
-    )
-    if not snapshots:
+    if opened.snapshot_time(current.lake_snapshot) is None:
         yield Finding(
             "release",
             "warning",

@@ -22,12 +22,6 @@ _RAW_ROW_SHOWN = 10_000  # characters; the whole of a rejected record stays in t
 _COPIED = {"loads": ["load_id"], "rejected_rows": ["source", "load_id", "row_number"]}
 # Columns that DuckLake's change feed adds to those of the table.
 FEED_COLUMNS = ("snapshot_id", "rowid", "change_type")
-# Of one snapshot; `ducklake_snapshots` looks at all there are. SQLite has the time as text.
-SNAPSHOT_TIME = """
-    select cast(snapshot_time as timestamptz) at time zone 'UTC'
-    from __ducklake_metadata_lake.ducklake_snapshot
-    where snapshot_id = {snapshot}
-"""
 
 
 @dataclass(frozen=True)
@@ -162,7 +156,9 @@ def read_contents(lake: Lake) -> Contents:
     copied = [
         _copied(name, columns[META, name], table_ids[META, name], snapshot) for name in _COPIED
     ]
-    time = lake.value(SNAPSHOT_TIME.format(snapshot=snapshot))
+    time = lake.snapshot_time(snapshot)
+    if time is None:
+        raise ReleaseError(f"The lake no longer has snapshot {snapshot}.")
     return Contents(snapshot, time, marts + copied, macros, sorted(there - wanted))
 
 

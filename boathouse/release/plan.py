@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from boathouse.lake import Lake
 from boathouse.release.about import Base, Written
-from boathouse.release.contents import MARTS, SNAPSHOT_TIME, Contents, Measure, Relation
+from boathouse.release.contents import MARTS, Contents, Measure, Relation
 from boathouse.sql import identifier
 
 # Kinds of change that the change feed tells row by row; what else there is, it does not.
@@ -127,7 +127,6 @@ def from_nothing(plan: Plan) -> Plan:
 
 def _changes(lake: Lake, base: Base, until: int) -> _Changes:
     since = base.lake_snapshot
-    times = lake.rows(SNAPSHOT_TIME.format(snapshot=since))
     rows = lake.rows(
         f"""
         select snapshot_id, changes
@@ -135,7 +134,7 @@ def _changes(lake: Lake, base: Base, until: int) -> _Changes:
         where snapshot_id > {since} and snapshot_id <= {until}
         """
     )
-    if times != [(base.snapshot_time,)] or len(rows) != until - since:
+    if lake.snapshot_time(since) != base.snapshot_time or len(rows) != until - since:
         return _Changes(since, None)  # some have expired, or this is not the lake of that release
     by_table: dict[int, list[tuple[int, frozenset[str]]]] = {}
     for snapshot, changes in sorted(rows, key=itemgetter(0)):

@@ -93,9 +93,8 @@ def release(
 
 def _unwritten(error: Exception, settings: Settings) -> BoathouseError:
     """Return the error of a release that could not be written."""
-    expected = surroundings.as_expected(error, settings)
-    if isinstance(error, BoathouseError):
-        expected = error
+    told = error if isinstance(error, BoathouseError) else None
+    expected = told or surroundings.as_expected(error, settings)
     readers = "Readers see one whole release: `boathouse releases` says which."
     if expected is None:
         return ReleaseError(

@@ -21,11 +21,11 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from support import golden
 from support.homes import REPOSITORY, copy_project
 
-HERE = Path(__file__).resolve().parent
-DELIVERIES = HERE / "deliveries.tar.xz"
-CODE = HERE / "3b4bd81-code.tar.xz"  # which is to find itself refused
+DELIVERIES = golden.packed(golden.DELIVERIES)
+CODE = golden.packed(f"{golden.OLDEST}-code")  # which is to find itself refused
 DOMAINS = ("sessions", "purchases", "vehicles")
 SOURCES = ("session_events", "purchases", "vehicle_events", "vehicle_statuses")
 COMMITS = {
@@ -50,12 +50,11 @@ def main(commits: list[str]) -> None:
     if not DELIVERIES.exists():
         _pack(DELIVERIES, _deliver)
     for commit in commits or COMMITS:
-        target = HERE / f"{commit}.tar.xz"
+        target = golden.packed(commit)
         if commits or not target.exists():
             _pack(target, lambda folder, commit=commit: _make(folder, commit))
     if not CODE.exists():
-        commit = CODE.name.partition("-")[0]
-        _pack(CODE, lambda folder: _check_out(folder, commit))
+        _pack(CODE, lambda folder: _check_out(folder, golden.OLDEST))
 
 
 def _pack(target: Path, make: Callable[[Path], None]) -> None:
@@ -94,8 +93,7 @@ def _make(folder: Path, commit: str) -> None:
     with TemporaryDirectory() as name:
         made, home = Path(name), Path(name) / "home"
         _check_out(made, commit)
-        with tarfile.open(DELIVERIES) as tar:
-            tar.extractall(made / "deliveries", filter="data")
+        golden.unpack(golden.DELIVERIES, made / "deliveries")
         for day in ("1", "2"):
             shutil.copytree(made / "deliveries" / day, home / "landing", dirs_exist_ok=True)
             _run(made, made / "project", home, "run")
