@@ -22,6 +22,7 @@ from boathouse.compaction import compact
 from boathouse.contracts import load_contracts
 from boathouse.ingest.loader import Progress, load
 from boathouse.ingest.report import LoadReport
+from boathouse.maintain.snapshots import thin
 from boathouse.release import ReleaseReport
 from boathouse.release import release as release_marts
 from boathouse.settings import Settings
@@ -105,6 +106,7 @@ def run(
         if report.has_changes:
             with lake.connect(settings) as opened:
                 compact(opened)
+                thin(opened, settings)
     report.seconds["all"] = time.monotonic() - started
     return report
 

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from boathouse import lake, lock
 from boathouse.compaction import compact
+from boathouse.maintain.snapshots import thin
 from boathouse.release import ReleaseReport, release, rollback
 from boathouse.settings import Settings
 from orchestration.project import Project
@@ -69,12 +70,13 @@ def release_asset(project: Project, marts: Iterable[AssetKey]) -> AssetsDefiniti
 def release_and_compact(
     settings: Settings, command: str, *, allow_shrink: bool = False
 ) -> ReleaseReport:
-    """Release, and merge the small files that the loads and builds have left."""
+    """Release, and keep files and snapshots few after the loads and builds."""
     with lock.writer(settings, command):
         report = release(settings, keep_rollback=True, allow_shrink=allow_shrink)
         if report.is_new:
             with lake.connect(settings) as opened:
                 compact(opened)
+                thin(opened, settings)
     return report
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from support.command import PATIENCE_SECONDS
 from support.homes import REPOSITORY, clone
 from yards import Yard, check_promises, quick_connections
 
-from boathouse import lake, lake_files
+from boathouse import lake, lake_files, pipeline
 from boathouse.build import run_build
 from boathouse.errors import LakeError
 from boathouse.maintain import maintain
 from boathouse.maintain.counts import count, require_same, states
 from boathouse.maintain.removal import files_lock, require_unused
+from boathouse.maintain.snapshots import spaced
 from boathouse.release import list_releases, release
 from boathouse.settings import Settings
 
@@ -126,6 +128,48 @@ def test_recent_snapshots_and_young_files_stay(yard: Yard) -> None:
     long_ago = time.time() - 2 * 3600
     os.utime(orphan, (long_ago, long_ago))
     assert maintain(young).orphans_removed == (str(orphan),)
+
+
+def test_older_snapshots_are_the_last_ones_of_ten_minutes_and_of_hours() -> None:
+    now = datetime(2026, 3, 4, 12, 5, tzinfo=UTC)
+    day_ago = now - timedelta(days=1)
+    times = {-number: now - timedelta(minutes=7 * number) for number in range(1_000)}
+    kept = [times[number] for number in spaced(sorted(times.items()), now)]
+    for is_of_day, spacing in ((True, timedelta(minutes=10)), (False, timedelta(hours=1))):
+        last: dict[int, datetime] = {}
+        for moment in times.values():
+            if (moment >= day_ago) is is_of_day:
+                number = (moment - datetime(2026, 1, 1, tzinfo=UTC)) // spacing
+                last[number] = max(moment, last.get(number, moment))
+        assert len(last) > 90
+        assert sorted(each for each in kept if (each >= day_ago) is is_of_day) == sorted(
+            last.values()
+        )
+
+
+def test_runs_thin_snapshots_and_models_go_on_from_those_that_they_have_read(
+    house: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("boathouse.maintain.snapshots.KEPT_WHOLE", 2)
+    monkeypatch.setattr("boathouse.maintain.snapshots.MOST", 12)
+    release(house)
+    rebuilt = "select model, rebuilt_snapshot from lake.meta.model_state order by all"
+    as_ever = houses.lake_rows(house, rebuilt)
+    made, kept = 0, []
+    for day in range(1, 5):
+        before = snapshots(house)[-1]
+        houses.add_events(house, houses.sessions(range(55 + day, 70 + day), day=day))
+        pipeline.run(house)
+        made += snapshots(house)[-1] - before
+        kept.append(len(snapshots(house)))
+    assert made > 20 and max(kept) <= 12 + len(as_ever)
+    read = houses.lake_rows(house, "select distinct lake_snapshot from lake.meta.model_state")
+    assert {snapshot for (snapshot,) in read} <= set(snapshots(house))
+    assert houses.lake_rows(house, rebuilt) == as_ever
+    incremental = houses.marts(house)
+    assert houses.released_marts(house) == incremental
+    run_build(house, select=["source:raw.session_events+"], exclude=NO_TESTS, full_refresh=True)
+    assert houses.marts(house) == incremental
 
 
 def test_leftovers_go_and_what_is_in_use_stays(yard: Yard) -> None:
