@@ -57,6 +57,13 @@ class _Finished:
 class DbtCommand:
     """The command that is running now; made before its first statement."""
 
+    takes = frozenset(
+        {
+            *("ConnectionClosed", "NodeFinished", "EndRunResult", "EndOfRunSummary"),
+            *("StatsLine", "FinishedRunningStats", "CommandCompleted"),
+        }
+    )
+
     def __init__(self, settings: Settings) -> None:
         """Listen to what dbt tells from now on."""
         flags = get_flags()

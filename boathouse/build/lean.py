@@ -4,9 +4,13 @@ dbt is made for one command in a process, and waits for a database far away. In 
 milliseconds, and `watch` runs two commands for every delivery. What comes out stays the same.
 """
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from functools import cache
+from types import CodeType
 from typing import Any
+
+_MOST_TEXTS = 10_000
 
 
 @cache
@@ -14,7 +18,10 @@ def make_lean() -> None:
     """Make dbt lean in this process, once."""
     _look_for_plugins_once()
     _write_no_line_that_is_thrown_away()
+    _make_no_event_that_nobody_takes()
     _keep_type_testers()
+    _gather_macros_in_sets()
+    _compile_each_text_once()
 
 
 def _look_for_plugins_once() -> None:
@@ -40,6 +47,47 @@ def _write_no_line_that_is_thrown_away() -> None:
     _Logger.write_line = write_what_is_kept  # type: ignore[method-assign]
 
 
+def _make_no_event_that_nobody_takes() -> None:
+    # Each is made a message, and that a part of another one, before anybody is asked: a thousand
+    # of them for a build of forty nodes, nearly all for the sake of debugging. A listener may say
+    # in `takes` which ones it looks at; all others are for it only while an error is handled.
+    from dbt.tracking import track_behavior_change_warn
+    from dbt_common.events.base_types import BaseEvent, DebugLevel, EventLevel
+    from dbt_common.events.event_manager import EventManager
+    from dbt_common.events.logger import PRINT_EVENT_NAMES, _log_level_map
+
+    track_behavior_change_warn.takes = frozenset({"BehaviorChangeEvent"})
+    fire_event, begin, get = EventManager.fire_event, BaseEvent.__init__, BaseEvent.__getattr__
+
+    def fire_what_is_taken(
+        self: EventManager, e: BaseEvent, level: EventLevel | None = None, *rest: Any, **more: Any
+    ) -> None:
+        name, rank = type(e).__name__, _log_level_map[level or e.level_tag()]
+        if (
+            rank >= _log_level_map[EventLevel.INFO]
+            or name in PRINT_EVENT_NAMES
+            or sys.exception() is not None
+            or any(rank >= _log_level_map[logger.level] for logger in self.loggers)
+            or any(name in getattr(listener, "takes", [name]) for listener in self.callbacks)
+        ):
+            fire_event(self, e, level, *rest, **more)
+
+    def begin_later(self: BaseEvent, *args: Any, **kwargs: Any) -> None:
+        if isinstance(self, DebugLevel):
+            self.__dict__["begin"] = lambda: begin(self, *args, **kwargs)
+        else:
+            begin(self, *args, **kwargs)
+
+    def get_begun(self: BaseEvent, key: str) -> Any:
+        if "begin" in self.__dict__:
+            self.__dict__.pop("begin")()
+        return get(self, key)
+
+    EventManager.fire_event = fire_what_is_taken  # type: ignore[method-assign]
+    BaseEvent.__init__ = begin_later  # type: ignore[method-assign]
+    BaseEvent.__getattr__ = get_begun  # type: ignore[method-assign]
+
+
 def _keep_type_testers() -> None:
     # One is made for every answer to a query: each learns all that there is to parse dates.
     from dbt_common.clients import agate_helper
@@ -53,3 +101,68 @@ def _keep_type_testers() -> None:
         return make(frozenset(text_columns), nulls)
 
     agate_helper.build_type_tester = type_tester
+
+
+def _gather_macros_in_sets() -> None:
+    # Each node has a context of its own, with all macros that there are, some six hundred.
+    from dbt.clients.jinja import MacroGenerator
+    from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
+    from dbt.context.manifest import ManifestContext
+
+    to_dict, above = ManifestContext.to_dict, super(ManifestContext, ManifestContext).to_dict
+
+    def begin(
+        self: MacroGenerator, macro: Any, context: Any = None, node: Any = None, stack: Any = None
+    ) -> None:
+        self.macro, self.context, self.node, self.stack = macro, context, node, stack
+
+    def add_macros(self: MacroNamespaceBuilder, macros: Iterable[Any], ctx: Any) -> None:
+        by_package: dict[str, dict[str, MacroGenerator]] = {}
+        for macro in macros:
+            made = MacroGenerator(macro, ctx, self.node, self.thread_ctx)
+            by_package.setdefault(macro.package_name, {})[macro.name] = made
+        for package, named in by_package.items():
+            if package in self.internal_package_names:
+                self.internal_packages.setdefault(package, {}).update(named)
+                continue
+            self.packages.setdefault(package, {}).update(named)
+            if package == self.search_package:
+                self.locals.update(named)
+            elif package == self.root_package:
+                self.globals.update(named)
+
+    def with_macros(self: ManifestContext) -> dict[str, Any]:
+        if not isinstance(self.namespace, MacroNamespace):
+            return to_dict(self)
+        context = above(self)
+        for macros in reversed(list(self.namespace._search_order())):
+            context.update(macros)
+        return context
+
+    MacroGenerator.__init__ = begin  # type: ignore[method-assign]
+    MacroNamespaceBuilder.add_macros = add_macros  # type: ignore[method-assign]
+    ManifestContext.to_dict = with_macros  # type: ignore[method-assign]
+
+
+def _compile_each_text_once() -> None:
+    # The same models, tests and hooks are compiled for each command, into the same code.
+    from dbt_common.clients import jinja
+
+    for environment in (jinja.MacroFuzzEnvironment, jinja.NativeSandboxEnvironment):
+        environment.compile = _kept(environment.compile)
+
+
+def _kept(compile_text: Callable[..., Any]) -> Callable[..., Any]:
+    known: dict[tuple[Any, ...], CodeType] = {}
+
+    def compile_once(self: Any, source: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(source, str) or args or kwargs:
+            return compile_text(self, source, *args, **kwargs)
+        key = (source, type(self))
+        if key not in known:
+            if len(known) >= _MOST_TEXTS:
+                known.clear()
+            known[key] = compile_text(self, source)
+        return known[key]
+
+    return compile_once

@@ -116,6 +116,8 @@ def _forget_compiled(manifest: Manifest) -> None:
 class _Follower:
     """Turns dbt's events into progress."""
 
+    takes = frozenset({"LogStartLine", "NodeFinished"})
+
     def __init__(self, watch: dbt.Stopwatch, on_progress: OnProgress | None) -> None:
         self._watch = watch
         self._on_progress = on_progress
