@@ -6,7 +6,7 @@ milliseconds, and `watch` runs two commands for every delivery. What comes out s
 
 import sys
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from types import CodeType
 from typing import Any
 
@@ -57,7 +57,8 @@ def _make_no_event_that_nobody_takes() -> None:
     from dbt_common.events.logger import PRINT_EVENT_NAMES, _log_level_map
 
     track_behavior_change_warn.takes = frozenset({"BehaviorChangeEvent"})
-    fire_event, begin, get = EventManager.fire_event, BaseEvent.__init__, BaseEvent.__getattr__
+    fire_event, begin = EventManager.fire_event, BaseEvent.__init__
+    get, put = BaseEvent.__getattr__, BaseEvent.__setattr__
 
     def fire_what_is_taken(
         self: EventManager, e: BaseEvent, level: EventLevel | None = None, *rest: Any, **more: Any
@@ -74,18 +75,26 @@ def _make_no_event_that_nobody_takes() -> None:
 
     def begin_later(self: BaseEvent, *args: Any, **kwargs: Any) -> None:
         if isinstance(self, DebugLevel):
-            self.__dict__["begin"] = lambda: begin(self, *args, **kwargs)
+            self.__dict__["begin"] = partial(begin, self, *args, **kwargs)
         else:
             begin(self, *args, **kwargs)
 
-    def get_begun(self: BaseEvent, key: str) -> Any:
+    def begin_now(self: BaseEvent) -> None:
         if "begin" in self.__dict__:
             self.__dict__.pop("begin")()
-        return get(self, key)
+
+    def get_begun(self: BaseEvent, key: str) -> Any:
+        begin_now(self)
+        return get(self, key)  # type: ignore[no-untyped-call]
+
+    def put_begun(self: BaseEvent, key: str, value: Any) -> None:
+        begin_now(self)
+        put(self, key, value)  # type: ignore[no-untyped-call]
 
     EventManager.fire_event = fire_what_is_taken  # type: ignore[method-assign]
     BaseEvent.__init__ = begin_later  # type: ignore[method-assign]
     BaseEvent.__getattr__ = get_begun  # type: ignore[method-assign]
+    BaseEvent.__setattr__ = put_begun  # type: ignore[method-assign]
 
 
 def _keep_type_testers() -> None:
@@ -106,10 +115,11 @@ def _keep_type_testers() -> None:
 def _gather_macros_in_sets() -> None:
     # Each node has a context of its own, with all macros that there are, some six hundred.
     from dbt.clients.jinja import MacroGenerator
+    from dbt.context.configured import ConfiguredContext
     from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
     from dbt.context.manifest import ManifestContext
 
-    to_dict, above = ManifestContext.to_dict, super(ManifestContext, ManifestContext).to_dict
+    to_dict, above = ManifestContext.to_dict, ConfiguredContext.to_dict
 
     def begin(
         self: MacroGenerator, macro: Any, context: Any = None, node: Any = None, stack: Any = None
@@ -131,7 +141,7 @@ def _gather_macros_in_sets() -> None:
             elif package == self.root_package:
                 self.globals.update(named)
 
-    def with_macros(self: ManifestContext) -> dict[str, Any]:
+    def with_macros(self: ManifestContext) -> Any:
         if not isinstance(self.namespace, MacroNamespace):
             return to_dict(self)
         context = above(self)
@@ -139,9 +149,9 @@ def _gather_macros_in_sets() -> None:
             context.update(macros)
         return context
 
-    MacroGenerator.__init__ = begin  # type: ignore[method-assign]
-    MacroNamespaceBuilder.add_macros = add_macros  # type: ignore[method-assign]
-    ManifestContext.to_dict = with_macros  # type: ignore[method-assign]
+    MacroGenerator.__init__ = begin
+    MacroNamespaceBuilder.add_macros = add_macros
+    ManifestContext.to_dict = with_macros
 
 
 def _compile_each_text_once() -> None:
@@ -149,7 +159,7 @@ def _compile_each_text_once() -> None:
     from dbt_common.clients import jinja
 
     for environment in (jinja.MacroFuzzEnvironment, jinja.NativeSandboxEnvironment):
-        environment.compile = _kept(environment.compile)
+        environment.compile = _kept(environment.compile)  # type: ignore[method-assign]
 
 
 def _kept(compile_text: Callable[..., Any]) -> Callable[..., Any]:
