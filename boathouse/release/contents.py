@@ -16,7 +16,6 @@ from boathouse.sql import identifier, literal
 
 MARTS = "marts"
 META = "meta"
-_CHANGED_IN_PART = ("incremental", "snapshot")
 _MACRO_MATERIALIZATION = "table_function"
 _RAW_ROW_SHOWN = 10_000  # characters; the whole of a rejected record stays in the lake
 # Tables of the lake's meta that readers get as they are; all others are put together for them.
@@ -205,8 +204,7 @@ def _mart(
             hint="Mend meta.release_order in the model's config.",
         )
     key = [column for column in node.key if column in names]
-    # All rows of another kind of table are told as changed, whichever of them are.
-    has_feed = node.materialized in _CHANGED_IN_PART and not names & set(FEED_COLUMNS)
+    has_feed = not names & set(FEED_COLUMNS)
     version = "" if table_id is None else f" at (version => {snapshot})"
     comments = {column: text for column, text in node.columns.items() if column in names}
     if node.description:

@@ -123,7 +123,8 @@ def test_prefix_carries_the_identity_of_its_lake(house: House, store: Store) -> 
 def test_wrong_prefix_is_refused(house: House, store: Store) -> None:
     wrong = elsewhere(house, BOATHOUSE_LAKE=f"s3://{BUCKET}/lakes")
     require_refusal(wrong, store, f"are in s3://{BUCKET}/lake/ according to its catalogue")
-    house.boathouse("load")
+    house.boathouse("run")
+    assert house.released("select count(*) from marts.fct_purchase_versions") == [(3,)]
 
 
 def test_prefix_of_a_foreign_lake_is_refused(house: House, store: Store) -> None:

@@ -35,7 +35,7 @@ from orchestration import running
 from orchestration.alerting import alert_of
 from orchestration.definitions import build_definitions
 from orchestration.project import load_project
-from orchestration.releasing import RollbackConfig
+from orchestration.releasing import ReleaseConfig, RollbackConfig
 from orchestration.upkeep import forget_runs
 
 HEADER = "PurchaseID,product,user,date\n"
@@ -247,6 +247,23 @@ def test_load_that_does_not_add_up_blocks_the_release(dagster: Dagster, monkeypa
     done = dagster.deliver(succeeds=False)
     assert not checks(done)[AssetCheckKey(RAW, "adds_up")].passed
     assert released(dagster.settings) == (1, 2)
+
+
+def test_mart_that_lost_its_rows_fails_the_release_until_it_is_allowed(dagster: Dagster) -> None:
+    many = [f"{number},2,5,2026-02-01" for number in range(1, 21)]
+    snapshot(dagster.settings, "2026-03-07", *many)
+    dagster.deliver()
+    houses.execute(dagster.settings, "delete from lake.marts.fct_purchase_versions")
+    for _ in range(2):
+        done = dagster.run("everything", asset_selection=[RELEASE], succeeds=False)
+        (failure,) = done.get_step_failure_events()
+        assert failure.step_key == RELEASE.to_python_identifier()
+        told = str(failure.step_failure_data.error)
+        assert "fct_purchase_versions" in told and "held back" in told
+        assert released(dagster.settings) == (2, 20)
+    allowed = RunConfig(ops={RELEASE.to_python_identifier(): ReleaseConfig(allow_shrink=True)})
+    dagster.run("everything", asset_selection=[RELEASE], run_config=allowed)
+    assert released(dagster.settings) == (3, 20)
 
 
 def test_failing_data_test_keeps_the_old_release_and_is_not_tried_again(dagster: Dagster) -> None:

@@ -62,6 +62,20 @@ def test_mart_that_lost_more_than_half_of_its_rows_holds_the_release_back(
     assert not release(house).is_new  # what was released once is what the next is held against
 
 
+def test_runs_and_builds_may_be_told_to_allow_it(house: Settings) -> None:
+    release(house)
+    lose(house, 31)
+    typed = House(house.project, house.home_folder)
+    for command in ("run", "release"):
+        assert "held back" in typed.boathouse(command, code=1).stderr
+    typed.boathouse("run", "--allow-shrink")
+    assert seen(house) == 29
+    typed.boathouse("build", "--select", "rpt_purchases_daily", "--allow-shrink")
+    lose(house, 29)
+    typed.boathouse("release")
+    assert seen(house) == 0
+
+
 def test_dashboard_and_api_say_what_is_held_back_until_it_is_released(
     house: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +93,8 @@ def test_dashboard_and_api_say_what_is_held_back_until_it_is_released(
         assert "Newer data is held back since" in page.expander[0].label
         told = page.expander[0].markdown[0].value.replace("\\", "")
         assert "it has 0 rows, and release 1 has 60" in told
+        for name in ("sessions", "quality", "releases"):
+            assert "Newer data is held back since" in open_page(name).expander[0].label
         with pytest.raises(ReleaseError):
             release(house)
         assert held_in(api, "fct_sessions") == since

@@ -137,6 +137,20 @@ def test_upgraded_home_goes_on_as_if_this_version_had_done_everything(
     assert rollback(golden.settings).release_id == 2
 
 
+def test_nothing_is_made_anew_in_an_upgraded_home_that_refuses_to(
+    golden: House, deliveries: Path
+) -> None:
+    refusing = replace(golden, environment={"BOATHOUSE_REBUILD": "refuse"})
+    deliver(golden, deliveries, "3")
+    shown = marts(golden, golden.project, released=True)
+    told = refusing.boathouse("run", code=1).stderr
+    assert "has to be made anew" in told and "--full-refresh" in told
+    assert marts(golden, golden.project, released=True) == shown
+    golden.boathouse("run")
+    assert marts(golden, golden.project, released=True) != shown
+    refusing.boathouse("run")
+
+
 @pytest.mark.parametrize(("golden", "written"), FORMATS.items(), indirect=["golden"])
 def test_upgrade_changes_no_row_and_is_done_once(
     golden: House, written: int, capfd: pytest.CaptureFixture[str]
