@@ -21,6 +21,7 @@ import duckdb
 
 from boathouse import extensions, identity, lake_place, lock, surroundings
 from boathouse.errors import IdentityError, LakeBusyError, LakeError
+from boathouse.object_store import open_store
 from boathouse.redaction import without_passwords
 from boathouse.settings import MIB, Settings
 from boathouse.sql import identifier, literal
@@ -251,9 +252,7 @@ def _prepare(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: b
             f"create or replace secret {catalog_server.SECRET} "
             f"(type postgres, password {literal(catalog_server.password(settings))})"
         )
-    if settings.data_path.startswith("s3://"):
-        extensions.load(con, "httpfs")
-        con.execute("create or replace secret boathouse (type s3, provider config)")
+    open_store(con, settings)
     con.execute("set timezone = 'UTC'")
     con.execute("set preserve_insertion_order = true")
     # DuckDB makes the folder it spills to, but none above it.

@@ -11,6 +11,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -46,6 +47,11 @@ def project_folder() -> Path:
     )
 
 
+def _endpoint_of_aws() -> str:
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    return next(filter(None, map(os.environ.get, names)), "")
+
+
 class Settings(BaseSettings):
     """All settings, one `BOATHOUSE_<NAME>` variable each.
 
@@ -67,6 +73,14 @@ class Settings(BaseSettings):
         default="", repr=False, description="sqlite:<path> or a PostgreSQL address."
     )  # which may hold a password
     lake: str = Field(default="", description="Folder or s3:// prefix of the Parquet files.")
+    s3_endpoint: str = Field(
+        default_factory=_endpoint_of_aws,
+        description="Address of an S3 server that is not Amazon's: http(s)://host:port.",
+    )
+    s3_region: str = Field(default="", description="Its region; by default that of AWS_REGION.")
+    s3_url_style: Literal["", "vhost", "path"] = Field(
+        default="", description="Whether a bucket is in the host's name or in the path."
+    )
     memory_limit: str = Field(default="3GB", description="Most memory DuckDB may use.")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     lock_timeout: float = Field(default=3600, ge=0, description="Seconds to wait for the lock.")
@@ -201,6 +215,14 @@ class Settings(BaseSettings):
     def _require_known_store(cls, value: str) -> str:
         if "://" in value and not value.startswith("s3://"):
             raise ValueError("it should be a folder, or s3://bucket/prefix")
+        return value
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _require_endpoint(cls, value: str) -> str:
+        address = urlsplit(value)
+        if value and (address.scheme not in ("http", "https") or address.path.strip("/")):
+            raise ValueError("it should be http://host:port or https://host:port")
         return value
 
     @field_validator("alert_webhook", "heartbeat_url")

@@ -9,13 +9,15 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from support.command import House
+from support import forked
+from support.command import PATIENCE_SECONDS, House
 from support.homes import copy_project
 
 BUCKET = "boats"
 DAY_1 = "PurchaseID,product,user,date\n1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
 DAY_2 = "PurchaseID,product,user,date\n1,14,31,2023-07-02\n2,13,32,2023-07-01\n"
 AT_ONCE = {"BOATHOUSE_KEEP_SNAPSHOTS_DAYS": "0", "BOATHOUSE_KEEP_FILES_HOURS": "0"}
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "not to be seen"}
 WRITING = ("load", "run", "maintain", "release")
 
 
@@ -30,11 +32,9 @@ class Store:
     def environment(self) -> dict[str, str]:
         """Return what commands need to find it."""
         return {
-            "DUCKDB_S3_ENDPOINT": self.address,
-            "DUCKDB_S3_USE_SSL": "false",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
+            "BOATHOUSE_S3_ENDPOINT": self.address,
+            "AWS_EC2_METADATA_DISABLED": "true",  # this machine has no role
+            **KEYS,
         }
 
     def objects(self) -> dict[str, bytes]:
@@ -67,8 +67,7 @@ def store() -> Iterator[Store]:
             aws_secret_access_key="test",
         )
         client.create_bucket(Bucket=BUCKET)
-        # DuckDB asks for <bucket>.<address>, which is this machine for localhost alone.
-        yield Store(f"localhost:{port}", client)
+        yield Store(f"http://127.0.0.1:{port}", client)
     finally:
         server.stop()
 
@@ -155,6 +154,67 @@ def test_emptied_bucket_is_refused(house: House, store: Store) -> None:
 
 
 def test_store_that_does_not_answer_is_no_empty_one(house: House, store: Store) -> None:
-    lost = elsewhere(house, DUCKDB_S3_ENDPOINT="localhost:1")
+    lost = elsewhere(house, BOATHOUSE_S3_ENDPOINT="http://127.0.0.1:1")
     require_refusal(lost, store, "What the lake stands on does not answer")
     assert house.json("load")["sources"]["purchases"]["rows_loaded"] == 2
+
+
+def without_keys(house: House, **environment: str) -> House:
+    kept = {name: value for name, value in house.environment.items() if name not in KEYS}
+    return replace(house, environment={**kept, **environment})
+
+
+def test_credentials_are_found_where_the_aws_command_line_finds_them(
+    house: House, tmp_path: Path
+) -> None:
+    told = [f"{name.lower()} = {value}" for name, value in KEYS.items()]
+    (tmp_path / "credentials").write_text("\n".join(["[boats]", *told]))
+    profile = {
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+        "AWS_PROFILE": "boats",
+    }
+    without_keys(house, **profile).boathouse("run")
+    assert house.released("select count(*) from marts.fct_purchase_versions") == [(3,)]
+
+
+def test_missing_credentials_are_asked_for(house: House, store: Store, tmp_path: Path) -> None:
+    nowhere = {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"), "HOME": str(tmp_path)}
+    told = without_keys(house, **nowhere)
+    require_refusal(told, store, f"no credentials for s3://{BUCKET}/lake")
+    assert "AWS_PROFILE" in told.boathouse("run", code=1).stderr
+
+
+def test_credentials_are_shown_to_nobody(house: House) -> None:
+    for query in ("from duckdb_settings()", "from duckdb_secrets()", "select getenv('HOME')"):
+        for command in (("sql", "--lake", query), ("sql", "--lake", "--json", query)):
+            done = forked.run(["boathouse", *command], **house.how({}), timeout=PATIENCE_SECONDS)
+            assert KEYS["AWS_SECRET_ACCESS_KEY"] not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"BOATHOUSE_S3_URL_STYLE": "vhost"},
+        {"BOATHOUSE_S3_ENDPOINT": "", "AWS_ENDPOINT_URL": "http://localhost"},
+        {
+            "BOATHOUSE_S3_ENDPOINT": "",
+            "DUCKDB_S3_ENDPOINT": "localhost",
+            "DUCKDB_S3_USE_SSL": "false",
+        },
+    ],
+)
+def test_store_is_reached_by_any_of_its_addresses(
+    house: House, store: Store, environment: dict[str, str]
+) -> None:
+    # Of a host's names for each bucket, those of localhost are this machine.
+    at = store.address.replace("127.0.0.1", "localhost")
+    port = at.rpartition(":")[2]
+    given = {
+        "BOATHOUSE_S3_ENDPOINT": at,
+        **{
+            name: f"{value}:{port}" if value.endswith("localhost") else value
+            for name, value in environment.items()
+        },
+    }
+    elsewhere(house, **given).boathouse("run")
+    assert house.released("select count(*) from marts.fct_purchase_versions") == [(3,)]
