@@ -23,6 +23,7 @@ from boathouse.build.combined import Block
 from boathouse.build.combining import Combination
 from boathouse.build.dbt_command import BUILDS, DbtCommand, is_cut
 from boathouse.build.following import Following
+from boathouse.build.lean import make_lean
 from boathouse.contracts import load_contracts
 from boathouse.errors import BoathouseError
 from boathouse.settings import current_settings
@@ -38,6 +39,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt-duckdb has no types
         self._following: tuple[Any, Following] | None = None
         self._lock = threading.Lock()  # of what belongs to the command that is running
         self._command: DbtCommand | None = None
+        make_lean()
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         """Add the engine's limits to what the connection is opened with."""
