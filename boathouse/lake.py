@@ -63,19 +63,22 @@ class Lake:
 
     con: duckdb.DuckDBPyConnection
 
-    def rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-        """Return all rows of a query."""
-        return self.con.execute(query, parameters).fetchall()
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return all rows of a query; values in it are written with `boathouse.sql`.
 
-    def value(self, query: str, parameters: Any = None) -> Any:
+        To bind one makes DuckDB import pandas, which takes longer than many a command.
+        """
+        return self.con.execute(query).fetchall()
+
+    def value(self, query: str) -> Any:
         """Return the first value of a query's only row."""
-        return self.rows(query, parameters)[0][0]
+        return self.rows(query)[0][0]
 
     def put(self, table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Make a temporary table of rows, in their order; `columns` gives each one's type.
 
-        The values travel as JSON: binding the first parameter, or registering the first Arrow
-        table, makes DuckDB import pandas, which takes longer than many a command.
+        The values travel as JSON: to bind them, or to register an Arrow table, makes DuckDB import
+        pandas.
         """
         kinds = json.dumps(
             {

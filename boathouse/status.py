@@ -184,12 +184,11 @@ def _noted_build(opened: lake.Lake) -> BuildStatus | None:
     )
     if not rows:
         return None
+    build_id, command, status, started_at, finished_at = rows[0]
     failed = opened.rows(
         "select name from lake.meta.build_results "
-        "where build_id = ? and status in ('error', 'fail') order by name",
-        [rows[0][0]],
+        f"where build_id = {build_id} and status in ('error', 'fail') order by name"
     )
-    build_id, command, status, started_at, finished_at = rows[0]
     return BuildStatus(
         build_id, command, status, started_at, finished_at, [name for (name,) in failed]
     )

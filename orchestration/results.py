@@ -84,7 +84,7 @@ class BuildEvents:
         columns = _columns(opened)
         counts = self._row_counts(opened, made)
         snapshot = opened.value(
-            "select lake_snapshot from lake.meta.builds where build_id = ?", [self.report.build_id]
+            f"select lake_snapshot from lake.meta.builds where build_id = {self.report.build_id}"
         )
         unit_tests = self._unit_tests()
         lineages = Lineages(self.project, self.translator, columns, self.report.compiled)

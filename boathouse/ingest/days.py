@@ -17,6 +17,7 @@ from boathouse.ingest.loader import load
 from boathouse.ingest.report import LoadReport
 from boathouse.lake import Lake
 from boathouse.settings import Settings
+from boathouse.sql import literal
 
 
 def has_days(contract: Contract) -> bool:
@@ -40,8 +41,7 @@ def loaded_days(opened: Lake, contract: Contract) -> dict[date, int]:
     """Return the days that are loaded and count, each with its number of rows."""
     rows = opened.rows(
         "select file_name, sum(rows_loaded)::bigint from lake.meta.loads "
-        "where source = ? and status = 'loaded' group by file_name",
-        [contract.source],
+        f"where source = {literal(contract.source)} and status = 'loaded' group by file_name"
     )
     days: dict[date, int] = {}
     for name, count in rows:
@@ -111,9 +111,8 @@ def _archived(settings: Settings, contract: Contract, day: date) -> dict[str, Pa
     with lake.connect(settings, read_only=True) as opened:
         loads = opened.rows(
             "select file_name, max(load_id) from lake.meta.loads "
-            "where source = ? and status = 'loaded' "
-            f"and not starts_with(coalesce(reason, ''), '{ledger.REPLAY}') group by file_name",
-            [contract.source],
+            f"where source = {literal(contract.source)} and status = 'loaded' "
+            f"and not starts_with(coalesce(reason, ''), '{ledger.REPLAY}') group by file_name"
         )
     paths = {
         name: ledger.archive_path(settings, contract.source, load_id, name)

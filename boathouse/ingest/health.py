@@ -121,7 +121,7 @@ def _earlier(opened: Lake, contract: Contract, load_id: int) -> list[int]:
 def last_loaded_at(opened: Lake, contract: Contract) -> datetime | None:
     """Return when a file of the source was last loaded (UTC), or None when none ever was."""
     when: datetime | None = opened.value(
-        "select max(loaded_at) from lake.meta.loads where status = 'loaded' and source = ?",
-        [contract.source],
+        "select max(loaded_at) from lake.meta.loads "
+        f"where status = 'loaded' and source = {literal(contract.source)}"
     )
     return when

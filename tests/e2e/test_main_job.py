@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
-from support.command import House, finish, interrupt, wait_until
+from support.command import PATIENCE_SECONDS, House, finish, interrupt, wait_until
 from support.commands import COMMANDS
 from support.homes import REPOSITORY, copy_project
 from support.prepared import GENERATE, Prepared
@@ -164,6 +164,17 @@ def test_help_of_every_command_has_an_example(command: tuple[str, ...], prepared
     assert f"Example: boathouse {' '.join(command)}" in said
     assert "--json" in said
     assert "--debug" in said
+
+
+@pytest.mark.parametrize("command", ["status", "doctor", "run"])
+def test_commands_do_without_pandas(house: House, command: str) -> None:
+    """It takes longer to import than they take; DuckDB does so for a value that is bound."""
+    arguments = ("-X", "importtime", "-m", "boathouse", command)
+    with house.started(*arguments, program="python") as process:
+        _, told = process.communicate(timeout=PATIENCE_SECONDS)
+    imported = {line.rpartition("|")[2].strip() for line in told.splitlines()}
+    assert process.returncode == 0, told
+    assert "boathouse.lake" in imported and "pandas" not in imported
 
 
 def test_json_of_every_command_parses(house: House) -> None:

@@ -114,7 +114,7 @@ class Yard:
 
     def rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         with opened(self.settings) as reader:
-            return reader.rows(query, parameters)
+            return reader.con.execute(query, parameters).fetchall()
 
     def raw(self, columns: str = "*", source: str = SOURCE) -> list[tuple[Any, ...]]:
         return self.rows(
