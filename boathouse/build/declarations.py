@@ -8,9 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-import sqlglot
-from sqlglot import exp
-
 from boathouse.contracts import SOURCE_NAME, SYSTEM_COLUMNS
 from boathouse.errors import BuildError
 
@@ -175,6 +172,8 @@ def _column_faults(
         landing = ((parent.get("config") or {}).get("meta") or {}).get("landing") or {}
         columns |= {*SYSTEM_COLUMNS, *map(str.lower, landing.get("filename_columns") or {})}
         is_closed = landing.get("new_columns", "reject") == "reject"
+    import sqlglot  # only here, since it takes long to import
+
     for key in keys:
         try:
             parsed = sqlglot.parse_one(f"select {naming(key, 'source')}", read="duckdb")
@@ -183,7 +182,7 @@ def _column_faults(
             continue
         unknown = [
             column.name
-            for column in parsed.find_all(exp.Column)
+            for column in parsed.find_all(sqlglot.exp.Column)
             if is_closed and column.name.lower() not in columns
         ]
         if unknown:
