@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from boathouse.build import (
 from boathouse.checkpoints import reached
 from boathouse.compaction import compact
 from boathouse.contracts import load_contracts
+from boathouse.errors import BoathouseError, BuildError, ReleaseError
 from boathouse.ingest.loader import Progress, load
 from boathouse.ingest.report import LoadReport
 from boathouse.maintain.snapshots import thin
@@ -84,25 +86,31 @@ def run(
         before_build = time.monotonic()
         is_warm = manifest is not None
         to_do, manifest = plan(settings, manifest)
-        if not to_do.is_empty:
-            tell("Building")
-            report.build = run_build(
-                settings,
-                select=to_do.select,
-                exclude=to_do.exclude,
-                tested_load=to_do.tested_load,
-                command=command,
-                on_progress=on_build,
-                manifest=manifest,
-                is_warm=is_warm,
-            )
-            report.build.require_green()
-            report.seconds["build"] = time.monotonic() - before_build
-            reached("run:built")
-        tell("Releasing")
-        before_release = time.monotonic()
-        report.release = release_marts(settings, keep_rollback=True, allow_shrink=allow_shrink)
-        report.seconds["release"] = time.monotonic() - before_release
+        try:
+            if not to_do.is_empty:
+                tell("Building")
+                report.build = run_build(
+                    settings,
+                    select=to_do.select,
+                    exclude=to_do.exclude,
+                    tested_load=to_do.tested_load,
+                    command=command,
+                    on_progress=on_build,
+                    manifest=manifest,
+                    is_warm=is_warm,
+                )
+                report.build.require_green()
+                report.seconds["build"] = time.monotonic() - before_build
+                reached("run:built")
+            tell("Releasing")
+            before_release = time.monotonic()
+            report.release = release_marts(settings, keep_rollback=True, allow_shrink=allow_shrink)
+            report.seconds["release"] = time.monotonic() - before_release
+        except (BuildError, ReleaseError):
+            # Which may be so for weeks, delivery after delivery.
+            with suppress(BoathouseError), lake.connect(settings) as opened:
+                thin(opened, settings)
+            raise
         if report.has_changes:
             with lake.connect(settings) as opened:
                 compact(opened)

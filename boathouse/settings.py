@@ -221,8 +221,11 @@ class Settings(BaseSettings):
     @classmethod
     def _require_endpoint(cls, value: str) -> str:
         address = urlsplit(value)
-        if value and (address.scheme not in ("http", "https") or address.path.strip("/")):
-            raise ValueError("it should be http://host:port or https://host:port")
+        is_one = address.scheme in ("http", "https") and address.hostname
+        if value and (not is_one or value.rstrip("/") != f"{address.scheme}://{address.netloc}"):
+            raise ValueError("it, or AWS_ENDPOINT_URL, should be http://host:port or https://…")
+        if address.username is not None or address.password is not None:
+            raise ValueError("names and passwords are given as to the AWS command line")
         return value
 
     @field_validator("alert_webhook", "heartbeat_url")

@@ -60,7 +60,7 @@ class Answer:
     rebuilt_snapshot: int = 0
     fingerprint: str = ""
     is_noted: bool = False  # whether a hook notes how far it gets
-    is_marked: bool = False  # as not to be trusted
+    is_known: bool = False  # as an incremental model, which it need not be any more
 
 
 class Following:
@@ -193,12 +193,12 @@ class Following:
         return table
 
     def _answer(self, unique_id: str) -> Answer:
-        self._history = history = History(lambda: self._cursor)
+        self._history = history = History(lambda: self._cursor, self._noting)
         node = self._manifest.nodes[unique_id]
         name = name_of(node)
         answer = Answer(node.relation_name, ".".join(name), is_cut=self._is_cut)
         answer.fingerprint = self.nodes[unique_id].fingerprint if unique_id in self.nodes else ""
-        answer.is_marked = answer.name in self._marked
+        answer.is_known = answer.name in self._known
         if node.config.materialized != "incremental":
             return answer
         answer.is_noted = any(_NOTED_BY in hook.sql for hook in node.config.post_hook)
@@ -380,8 +380,18 @@ class Following:
         return sorted(found)
 
     @cached_property
-    def _marked(self) -> set[str]:
-        return {name for name, state in self._history.states.items() if state.stale_reason}
+    def _known(self) -> set[str]:
+        return set(self._history.states)
+
+    @cached_property
+    def _noting(self) -> set[Name]:
+        return {
+            name_of(node)
+            for node in self._manifest.nodes.values()
+            if node.resource_type == "model"
+            and node.config.materialized == "incremental"
+            and node.config.incremental_strategy == STRATEGY
+        }
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:

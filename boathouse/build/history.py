@@ -69,9 +69,15 @@ class Changed:
 class History:
     """Answers from one connection to the lake, for one question: what it read, it keeps."""
 
-    def __init__(self, cursor: Callable[[], Any]) -> None:
-        """Take what returns a DuckDB cursor on which the lake is attached."""
+    def __init__(self, cursor: Callable[[], Any], noting: Collection[Name] | None = None) -> None:
+        """Take what returns a DuckDB cursor on which the lake is attached.
+
+        Args:
+            cursor: Returns it.
+            noting: The relations whose models note their changes; None for all that ever did.
+        """
         self._cursor = cursor
+        self._noting = noting
 
     @cached_property
     def states(self) -> dict[str, State]:
@@ -126,6 +132,8 @@ class History:
 
     def notes(self, name: Name) -> list[str] | None:
         """Return which columns are noted of changed rows; None when there are no notes."""
+        if self._noting is not None and name not in self._noting:
+            return None  # what its model notes no longer, it has noted before
         table = self._tables.get((LAKE, CHANGES, ".".join(name[1:])))
         return sorted(set(table.columns) - set(SYSTEM)) if table else None
 

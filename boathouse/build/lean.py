@@ -68,6 +68,8 @@ def _make_no_event_that_nobody_takes() -> None:
             rank >= _log_level_map[EventLevel.INFO]
             or name in PRINT_EVENT_NAMES
             or sys.exception() is not None
+            or any(rest)
+            or any(more.values())
             or any(rank >= _log_level_map[logger.level] for logger in self.loggers)
             or any(name in getattr(listener, "takes", [name]) for listener in self.callbacks)
         ):
@@ -169,10 +171,11 @@ def _kept(compile_text: Callable[..., Any]) -> Callable[..., Any]:
         if not isinstance(source, str) or args or kwargs:
             return compile_text(self, source, *args, **kwargs)
         key = (source, type(self))
-        if key not in known:
+        code = known.get(key)
+        if code is None:
             if len(known) >= _MOST_TEXTS:
                 known.clear()
-            known[key] = compile_text(self, source)
-        return known[key]
+            code = known[key] = compile_text(self, source)
+        return code
 
     return compile_once

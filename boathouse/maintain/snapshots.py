@@ -11,6 +11,8 @@ from boathouse.settings import Settings
 # A run makes about ten, and DuckLake goes through all of them several times in each transaction.
 KEPT_WHOLE = 1_000
 MOST = 2_000
+LEAST_EXPIRED = 500  # at a time
+MOST_FOLLOWED = 10_000
 _DAY = timedelta(days=1)
 _SPACING_OF_A_DAY = timedelta(minutes=10)
 _SPACING_BEFORE = timedelta(hours=1)
@@ -24,16 +26,19 @@ def thin(lake: Lake, settings: Settings) -> None:
     """
     count = "select count(*) from __ducklake_metadata_lake.ducklake_snapshot"
     if int(lake.value(count)) > MOST:
-        expire(lake, expirable(lake, settings)[0])
+        expired, _ = expirable(lake, settings)
+        if len(expired) >= LEAST_EXPIRED:
+            expire(lake, expired)
 
 
 def expirable(lake: Lake, settings: Settings) -> tuple[list[int], list[int]]:
     """Return the snapshots that may expire, and those that stay, oldest first.
 
-    What stays: the newest, what kept releases show, and everything since the release that the next
-    one will start from; and of the last `BOATHOUSE_KEEP_SNAPSHOTS_DAYS` days the newest thousand,
-    those that a model has read and compares its inputs with, and of the others the last one of
-    every ten minutes in the last 24 hours, of every hour before.
+    What stays: the newest, what kept releases show, and the newest ten thousand of those since the
+    release that the next one will start from, which without the others has to compare rows; and of
+    the last `BOATHOUSE_KEEP_SNAPSHOTS_DAYS` days the newest thousand, those that a model has read
+    and compares its inputs with, and of the others the last one of every ten minutes in the last
+    24 hours, of every hour before.
     """
     times = lake.rows(
         "select snapshot_id, snapshot_time from ducklake_snapshots('lake') order by 1"
@@ -44,10 +49,11 @@ def expirable(lake: Lake, settings: Settings) -> tuple[list[int], list[int]]:
     since = _next_starts_from(settings)
     newest = times[-1][0]
     recent = {snapshot for snapshot, _ in times[-KEPT_WHOLE:]}
+    followed = {snapshot for snapshot, _ in times[-MOST_FOLLOWED:]}
     recent |= _read(lake) | spaced(times, now)
 
     def stays(snapshot: int, time: datetime) -> bool:
-        is_followed = since is not None and snapshot >= since
+        is_followed = since is not None and snapshot >= since and snapshot in followed
         is_recent = time >= oldest and snapshot in recent
         return snapshot == newest or is_recent or snapshot in needed or is_followed
 

@@ -168,8 +168,11 @@
                 {{ noted if is_touched_model and found["tracks"] else "null" }}
             from {{ source("meta", "loads") }}
         {%- endif -%}
-    {%- elif execute and following().get("is_marked") and not is_cut() -%}
+    {%- elif execute and following().get("is_known") -%}
+        {#- It was incremental. What it noted then says nothing of the rows that it has now, nor of
+            those that it will have when it is incremental again. -#}
         delete from lake.meta.model_state where model = {{ sql_text(following()["name"]) }}
+        {{ "and stale_reason is null" if is_cut() }}
     {%- endif -%}
 {% endmacro %}
 

@@ -7,10 +7,12 @@
         {{ return(dbt.materialization_table_duckdb()) }}
     {%- endif -%}
     {%- set rows = make_temp_relation(this) -%}
+    {#- With a contract the table has its columns in the contract's order. -#}
+    {%- set query = get_select_subquery(sql) if config.get("contract").enforced else sql -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- call statement("rows") -%}
-        {{ create_table_as(True, rows, sql) }}
+        {{ create_table_as(True, rows, query) }}
     {%- endcall -%}
     {%- if has_rows_of(existing, rows) -%}
         {%- call noop_statement("main", message="OK", code="OK") -%}
@@ -31,13 +33,16 @@
 
 
 {#- Whether a table is small, has the columns, types and constraints that one made of this query
-    would have, and nothing that says how its files are laid out. -#}
+    would have, and its files are laid out in no way of their own, neither now nor then. -#}
 {% macro has_shape(table, sql) %}
     {%- for layout in ("partitioned_by", "partition_by", "sorted_by", "sort_by", "indexes") -%}
         {%- if config.get(layout) -%}
             {{ return(false) }}
         {%- endif -%}
     {%- endfor -%}
+    {%- if config.get("contract").enforced and has_other_constraints() -%}
+        {{ return(false) }}
+    {%- endif -%}
     {%- set wanted = "(" ~ sql ~ "\n)" -%}
     {%- if config.get("contract").enforced -%}
         {%- set wanted = "temp.boathouse_shape" -%}
@@ -50,14 +55,47 @@
         select
             (select count(*) from (from {{ table }} limit 10001)) <= 10000
             and ({{ columns }} {{ table }})) = ({{ columns }} {{ wanted }}))
+            and not exists ({{ layout_of(table) }})
     {%- endcall -%}
     {{ return(load_result("has_shape").table.rows[0][0]) }}
+{% endmacro %}
+
+
+{#- Whether the model has a constraint that the description of a table does not show. -#}
+{% macro has_other_constraints() %}
+    {%- set all = model.constraints + model.columns.values() | map(attribute="constraints") | sum(start=[]) -%}
+    {{ return(all | rejectattr("type", "equalto", "not_null") | list | length > 0) }}
+{% endmacro %}
+
+
+{#- A query that has a row when the files of a table are partitioned or sorted. -#}
+{% macro layout_of(table) %}
+    {%- set metadata = adapter.quote("__ducklake_metadata_" ~ table.database) -%}
+    select 1
+    from (
+        select table_id from {{ metadata }}.ducklake_partition_info where end_snapshot is null
+        union all
+        select table_id from {{ metadata }}.ducklake_sort_info where end_snapshot is null
+    ) as layouts
+    inner join {{ metadata }}.ducklake_table as tables
+        on layouts.table_id = tables.table_id and tables.end_snapshot is null
+    inner join {{ metadata }}.ducklake_schema as schemas
+        on tables.schema_id = schemas.schema_id and schemas.end_snapshot is null
+    where
+        lower(schemas.schema_name) = {{ sql_text(table.schema | lower) }}
+        and lower(tables.table_name) = {{ sql_text(table.identifier | lower) }}
 {% endmacro %}
 
 
 {#- Whether a table has just the rows of another one. As text too, since equal is not the same:
     0.0 and -0.0 are equal, 30 days and a month. -#}
 {% macro has_rows_of(table, other) %}
+    {%- call statement("counts", fetch_result=True) -%}
+        select (select count(*) from {{ table }}) = (select count(*) from {{ other }})
+    {%- endcall -%}
+    {%- if not load_result("counts").table.rows[0][0] -%}
+        {{ return(false) }}
+    {%- endif -%}
     {%- set (old, new) = ("select *, columns(*)::varchar from " ~ table, "select *, columns(*)::varchar from " ~ other) -%}
     {%- call statement("differences", fetch_result=True) -%}
         ({{ old }} except all {{ new }}) union all ({{ new }} except all {{ old }}) limit 1

@@ -21,13 +21,15 @@
 {% endmaterialization %}
 
 
-{#- Whether a relation is one of the lake's, of this type, and nothing is asked of it that only
-    making it anew would do. -#}
+{#- Whether a relation is one of the lake's, of this type, nothing is asked of it that only making
+    it anew would do, and no build that was killed has left another one to be cleared away. -#}
 {% macro can_stay(existing, type) %}
     {{ return(
         existing is not none and existing.type == type and adapter.is_ducklake(existing)
         and not should_full_refresh() and not pre_hooks and not config.get("sql_header")
         and not config.persist_relation_docs() and not config.persist_column_docs()
+        and load_cached_relation(make_backup_relation(existing, type)) is none
+        and load_cached_relation(make_intermediate_relation(existing)) is none
     ) }}
 {% endmacro %}
 
@@ -36,7 +38,8 @@
 {% macro is_query_of(view, sql) %}
     {%- do run_query("create or replace temporary view boathouse_asked as (" ~ sql ~ "\n)") -%}
     {%- set queries = run_query(
-        "select count(distinct regexp_replace(sql, '^CREATE .*? AS ', '')), count(*) from duckdb_views() "
+        "select count(distinct regexp_replace(sql, '^CREATE (TEMP |TEMPORARY )?VIEW [^(]*? AS ', '')), "
+        ~ "count(*) from duckdb_views() "
         ~ "where (database_name = 'temp' and view_name = 'boathouse_asked') or ("
         ~ "lower(database_name) = " ~ sql_text(view.database | lower)
         ~ " and lower(schema_name) = " ~ sql_text(view.schema | lower)

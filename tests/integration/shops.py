@@ -28,7 +28,7 @@ _REF = re.compile(r"\{\{\s*ref\('(\w+)'\)\s*\}\}")
 _SOURCE = re.compile(r"\{\{\s*source\('raw',\s*'(\w+)'\)\s*\}\}")
 # What a model that combines its rows says, as plain SQL.
 _PLAIN = re.compile(r"\{#- plain: (.*?) -#\}", re.DOTALL)
-_CONFIG = re.compile(r"\{\{\s*config\(.*?\)\s*\}\}", re.DOTALL)
+CONFIG = re.compile(r"\{\{\s*config\(.*?\)\s*\}\}", re.DOTALL)
 
 
 def new(folder: Path) -> Settings:
@@ -90,7 +90,7 @@ def _inlined(settings: Settings, name: str) -> str:
     (path,) = (settings.project / "models").rglob(f"{name}.sql")
     text = path.read_text()
     plain = _PLAIN.search(text)
-    text = plain[1] if plain else _CONFIG.sub("", text)
+    text = plain[1] if plain else CONFIG.sub("", text)
     text = _SOURCE.sub(lambda found: f"lake.raw.{found[1]}", text)
     return _REF.sub(lambda found: f"({_inlined(settings, found[1])}) as {found[1]}", text)
 

@@ -18,7 +18,7 @@ from yards import Yard, check_promises, quick_connections
 
 from boathouse import lake, lake_files, pipeline
 from boathouse.build import run_build
-from boathouse.errors import LakeError
+from boathouse.errors import BuildError, LakeError
 from boathouse.maintain import maintain
 from boathouse.maintain.counts import count, require_same, states
 from boathouse.maintain.removal import files_lock, require_unused
@@ -152,6 +152,7 @@ def test_runs_thin_snapshots_and_models_go_on_from_those_that_they_have_read(
 ) -> None:
     monkeypatch.setattr("boathouse.maintain.snapshots.KEPT_WHOLE", 2)
     monkeypatch.setattr("boathouse.maintain.snapshots.MOST", 12)
+    monkeypatch.setattr("boathouse.maintain.snapshots.LEAST_EXPIRED", 1)
     release(house)
     rebuilt = "select model, rebuilt_snapshot from lake.meta.model_state order by all"
     as_ever = houses.lake_rows(house, rebuilt)
@@ -170,6 +171,34 @@ def test_runs_thin_snapshots_and_models_go_on_from_those_that_they_have_read(
     assert houses.released_marts(house) == incremental
     run_build(house, select=["source:raw.session_events+"], exclude=NO_TESTS, full_refresh=True)
     assert houses.marts(house) == incremental
+
+
+def test_runs_that_fail_thin_snapshots_too(
+    editable_house: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, most in (("KEPT_WHOLE", 2), ("MOST", 6), ("LEAST_EXPIRED", 1), ("MOST_FOLLOWED", 4)):
+        monkeypatch.setattr(f"boathouse.maintain.snapshots.{name}", most)
+    release(editable_house)
+    shown = list_releases(editable_house)[0].lake_snapshot
+    model = editable_house.project / "models/marts/sessions/dim_players.sql"
+    right = model.read_text()
+    model.write_text(f"{right}\n+")
+    for day in range(1, 4):
+        houses.add_events(editable_house, houses.sessions(range(60, 70), day=day))
+        with pytest.raises(BuildError, match="dim_players"):
+            pipeline.run(editable_house)
+    read = houses.lake_rows(
+        editable_house, "select distinct lake_snapshot from lake.meta.model_state"
+    )
+    there = snapshots(editable_house)
+    assert {shown, *(snapshot for (snapshot,) in read)} <= set(there)
+    assert len(there) <= 6 + len(read)
+    model.write_text(right)
+    pipeline.run(editable_house)
+    incremental = houses.marts(editable_house)
+    assert houses.released_marts(editable_house) == incremental
+    run_build(editable_house, exclude=NO_TESTS, full_refresh=True)
+    assert houses.marts(editable_house) == incremental
 
 
 def test_leftovers_go_and_what_is_in_use_stays(yard: Yard) -> None:

@@ -1,5 +1,6 @@
 """Views and small tables stay as they are while nothing about them has changed, and no longer."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +142,92 @@ def test_contract_decides_types_and_constraints(shop: Settings) -> None:
         build(shop)
 
 
+ORDERED = """
+models:
+  - name: few
+    config: {{contract: {{enforced: true}}}}
+    columns:
+      - {{name: a, data_type: integer}}
+      - {{name: b, data_type: {kind}{more}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("integer", "2 as b, 1 as a", "1 as b, 2 as a"),
+        ("date", "date '2024-01-01' as b, 1 as a", "date '2024-01-02' as b, 1 as a"),
+    ],
+)
+def test_contract_may_name_columns_in_another_order(
+    shop: Settings, kind: str, before: str, after: str
+) -> None:
+    contract = shop.project / "models" / "marts" / "shop" / "few.yml"
+    contract.write_text(ORDERED.format(kind=kind, more=""))
+    for sql, changes in (
+        (before, ["created_table"]),
+        (before, []),
+        (after, ["deleted_from_table"]),
+    ):
+        shops.write_model(shop, "few", "{{ config(materialized='table') }} select " + sql)
+        assert build(shop) == changes
+        found = houses.lake_rows(shop, "select a, b from lake.marts.few")
+        assert found == houses.lake_rows(shop, f"select a, b from (select {sql})")
+
+
+def test_constraints_that_the_lake_cannot_keep_are_refused_as_in_a_new_home(shop: Settings) -> None:
+    contract = shop.project / "models" / "marts" / "shop" / "few.yml"
+    sql = "{{ config(materialized='table') }} select -1 as a, 2 as b"
+    shops.write_model(shop, "few", sql)
+    contract.write_text(ORDERED.format(kind="integer", more=""))
+    build(shop)
+    more = ", constraints: [{type: check, expression: 'b > 3'}]"
+    contract.write_text(ORDERED.format(kind="integer", more=more))
+    with pytest.raises(BuildError, match="constraint"):
+        build(shop)
+
+
+def test_what_a_killed_build_has_left_is_cleared_away(shop: Settings) -> None:
+    left = ("few__dbt_backup", "few__dbt_tmp", "seen__dbt_backup", "seen__dbt_tmp")
+    for name in left:
+        kind = "table" if name.startswith("few") else "view"
+        houses.execute(shop, f"create {kind} lake.marts.{name} as select 1 as n")
+    build(shop)
+    assert not houses.lake_rows(
+        shop, "select 1 from information_schema.tables where contains(table_name, '__dbt_')"
+    )
+    assert build(shop) == []
+
+
+def test_view_with_other_names_for_its_columns_is_made_anew(shop: Settings) -> None:
+    houses.execute(
+        shop, "create or replace view lake.marts.seen (n, y) as (select 1 as n, 2.5 as x)"
+    )
+    assert build(shop) == ["created_view"]
+    assert houses.lake_rows(shop, "select x from lake.marts.seen") == [(Decimal("2.5"),)]
+
+
+def test_model_that_is_no_longer_incremental_is_followed_all_the_same(shop: Settings) -> None:
+    shops.deliver(shop, "shop_orders", "1", [shops.order(1, 1), shops.order(2, 1, day=2)])
+    pipeline.run(shop)
+    (path,) = shop.project.rglob("fct_orders.sql")
+    incremental = path.read_text()
+    children = ("rpt_orders_daily", "dim_customers")
+    for number, kind in ((3, "table"), (4, "table"), (5, "incremental"), (6, "incremental")):
+        path.write_text(incremental if kind == "incremental" else shops.CONFIG.sub("", incremental))
+        shops.deliver(shop, "shop_orders", str(number), [shops.order(number, 1, day=number)])
+        pipeline.run(shop)
+        assert shops.released(shop, *children) == shops.whole(shop, *children), number
+
+
 def test_full_refresh_and_layouts_make_it_anew(shop: Settings) -> None:
     assert build(shop, full_refresh=True) == ["created_view", "created_table"]
     put(shop, "few", "table", "select n, x from {{ ref('seen') }}", partitioned_by="n")
     assert build(shop) == ["created_table"]
     assert build(shop) == ["created_table"]
+    put(shop, "few", "table", "select n, x from {{ ref('seen') }}")
+    assert build(shop) == ["created_table"]
+    assert build(shop) == []
 
 
 def test_large_tables_are_made_anew(shop: Settings) -> None:
