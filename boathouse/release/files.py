@@ -209,15 +209,20 @@ def tidy(settings: Settings) -> None:
 
 
 def leftovers(settings: Settings) -> list[Path]:
-    """Return the files that belong to no release, once `name_shown` was called."""
-    kept = {path for each in kept_ids(settings) for path in _beside(kept_path(settings, each))}
-    orphans = [
+    """Return the files that belong to no release, neither a kept one nor the one that is shown."""
+    ids, shown = kept_ids(settings), current_id(settings)
+    needed = set()
+    if shown is not None and shown not in ids:  # `name_shown` was not called since it was killed
+        ids = [*ids, shown]
+        needed.add(temporary_path(settings, shown))
+    needed |= {path for each in ids for path in _beside(kept_path(settings, each))}
+    found = [
         path
-        for pattern in ("*.lookups.sqlite", "*.sha256")
+        for pattern in (".*.tmp*", "*.lookups.sqlite", "*.sha256")
         for path in settings.releases.glob(pattern)
-        if path not in kept
+        if path not in needed
     ]
-    return [*settings.releases.glob(".*.tmp*"), *orphans, *readers.leftovers(settings)]
+    return [*found, *readers.leftovers(settings)]
 
 
 def prune(settings: Settings) -> None:

@@ -23,6 +23,7 @@ from boathouse.maintain import maintain
 from boathouse.maintain.counts import count, require_same, states
 from boathouse.maintain.removal import files_lock, require_unused
 from boathouse.maintain.snapshots import spaced
+from boathouse.release import files as release_files
 from boathouse.release import list_releases, release
 from boathouse.settings import Settings
 
@@ -229,6 +230,20 @@ def contents_without_times(settings: Settings) -> dict[str, Any]:
     return {name: found[name][0] for name in found} | {
         "raw": houses.lake_rows(settings, "select id, name, _row from lake.raw.things order by all")
     }
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_release_whose_maker_was_killed_before_it_had_its_name_keeps_all_of_its_files(
+    house: Settings, dry_run: bool
+) -> None:
+    release(house)
+    files = sorted(path.name for path in house.releases.iterdir())
+    assert len(files) == 3
+    release_files.kept_path(house, 1).rename(release_files.temporary_path(house, 1))
+    assert maintain(house, dry_run=dry_run).leftovers_removed == ()
+    assert maintain(house).leftovers_removed == ()
+    assert sorted(path.name for path in house.releases.iterdir()) == files
+    assert not release(house).is_new
 
 
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS)
