@@ -6,7 +6,7 @@ from support.homes import copy_project
 
 from benchmarks import soak
 
-DELIVERIES = 20
+DELIVERIES = 22
 
 
 def test_watch_does_not_grow_with_deliveries(tmp_path: Path) -> None:
