@@ -8,7 +8,7 @@ nobody's way in between. A command that did not come to its last hook is noted h
 import json
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,13 +56,6 @@ class _Finished:
 
 class DbtCommand:
     """The command that is running now; made before its first statement."""
-
-    takes = frozenset(
-        {
-            *("ConnectionClosed", "NodeFinished", "EndRunResult", "EndOfRunSummary"),
-            *("StatsLine", "FinishedRunningStats", "CommandCompleted"),
-        }
-    )
 
     def __init__(self, settings: Settings) -> None:
         """Listen to what dbt tells from now on."""
@@ -116,27 +109,29 @@ class DbtCommand:
 
     def __call__(self, event: Any) -> None:
         """Hear what dbt tells, in whichever of its threads."""
-        name, data = event.info.name, event.data
         if not self._stopping.is_set() and isinstance(sys.exception(), KeyboardInterrupt):
             self._stopping.set()
             threading.Thread(target=self._stop_queries, daemon=True).start()
-        if name == "ConnectionClosed":  # which it is about to be
-            dbt.roll_back(of_this_thread=True)
-        elif name == "NodeFinished":
-            self._note_finished(data.node_info, data.run_result)
-        elif name == "EndRunResult":
-            self._is_whole = True
-        elif name == "EndOfRunSummary":
-            self._stopped.set()
-            self._is_interrupted = data.keyboard_interrupt
-        elif name == "StatsLine" and self._is_interrupted:
+        if hear := _HEARD.get(event.info.name):
+            hear(self, event.data)
+
+    @property
+    def takes(self) -> Collection[str]:
+        """Return the names of the events that are listened to."""
+        return _HEARD.keys()
+
+    def _hear_run_result(self, _: Any) -> None:
+        self._is_whole = True
+
+    def _hear_summary(self, data: Any) -> None:
+        self._stopped.set()
+        self._is_interrupted = data.keyboard_interrupt
+
+    def _hear_statistics(self, _: Any) -> None:
+        if self._is_interrupted:
             with suppress(OSError, ValueError):
                 self._add_what_is_left()
             self._tell_interrupted()
-        elif name == "FinishedRunningStats":
-            self._tell_interrupted()
-        elif name == "CommandCompleted":
-            self._end()
 
     def _stop_queries(self) -> None:
         """Interrupt what dbt's threads ask of the lake, until dbt has waited for them.
@@ -149,7 +144,8 @@ class DbtCommand:
                 with suppress(Exception):  # a connection that was closed at this moment
                     adapter.connections.cancel_open()
 
-    def _note_finished(self, node: Any, result: Any) -> None:
+    def _hear_finished(self, data: Any) -> None:
+        node, result = data.node_info, data.run_result
         is_cancelled = self._stopping.is_set() and result.status not in GREEN
         self._finished[node.unique_id] = _Finished(
             node.node_name,
@@ -273,6 +269,17 @@ class DbtCommand:
             )
 
         opened.write(write, "note an interrupted build")
+
+
+_HEARD: dict[str, Callable[[DbtCommand, Any], None]] = {
+    "ConnectionClosed": lambda *_: dbt.roll_back(of_this_thread=True),  # which it is about to be
+    "NodeFinished": DbtCommand._hear_finished,
+    "EndRunResult": DbtCommand._hear_run_result,
+    "EndOfRunSummary": DbtCommand._hear_summary,
+    "StatsLine": DbtCommand._hear_statistics,
+    "FinishedRunningStats": lambda command, _: command._tell_interrupted(),
+    "CommandCompleted": lambda command, _: command._end(),
+}
 
 
 def is_cut(flags: Any) -> bool:

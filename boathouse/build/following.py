@@ -214,7 +214,7 @@ class Following:
         if state is not None:
             answer.load_id, answer.lake_snapshot = state.load_id, state.lake_snapshot
             answer.rebuilt_snapshot = state.rebuilt_snapshot
-        if node.config.incremental_strategy != STRATEGY:
+        if not _is_touched(node):
             return answer
         answer.key = key_of(node.config.to_dict())
         if answer.rebuild:  # else it was checked when it was built by this same code
@@ -372,10 +372,7 @@ class Following:
                 seen.add(child)
                 if node.config.materialized in ("view", "ephemeral"):
                     waiting.append(child)
-                elif (
-                    node.config.materialized == "incremental"
-                    and node.config.incremental_strategy == STRATEGY
-                ):
+                elif _is_touched(node):
                     found.append(child)
         return sorted(found)
 
@@ -385,13 +382,7 @@ class Following:
 
     @cached_property
     def _noting(self) -> set[Name]:
-        return {
-            name_of(node)
-            for node in self._manifest.nodes.values()
-            if node.resource_type == "model"
-            and node.config.materialized == "incremental"
-            and node.config.incremental_strategy == STRATEGY
-        }
+        return {name_of(node) for node in self._manifest.nodes.values() if _is_touched(node)}
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
@@ -466,6 +457,15 @@ class Following:
     def _cursor(self) -> Any:
         """Return the cursor of the connection on which this thread builds."""
         return self._adapter.connections.get_thread_connection().handle.cursor()
+
+
+def _is_touched(node: Any) -> bool:
+    """Return what `is_touched_model` does, for a node as dbt holds it."""
+    return bool(
+        node.resource_type == "model"
+        and node.config.materialized == "incremental"
+        and node.config.incremental_strategy == STRATEGY
+    )
 
 
 def _is_view(node: Any) -> bool:

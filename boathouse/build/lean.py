@@ -5,7 +5,7 @@ milliseconds, and `watch` runs two commands for every delivery. What comes out s
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache, partial
 from types import CodeType
 from typing import Any
@@ -160,12 +160,8 @@ def _compile_each_text_once() -> None:
     # The same models, tests and hooks are compiled for each command, into the same code.
     from dbt_common.clients import jinja
 
-    for environment in (jinja.MacroFuzzEnvironment, jinja.NativeSandboxEnvironment):
-        environment.compile = _kept(environment.compile)  # type: ignore[method-assign]
-
-
-def _kept(compile_text: Callable[..., Any]) -> Callable[..., Any]:
-    known: dict[tuple[Any, ...], CodeType] = {}
+    known: dict[tuple[str, type], CodeType] = {}
+    compile_text = jinja.MacroFuzzEnvironment.compile  # of which the native one is a kind
 
     def compile_once(self: Any, source: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(source, str) or args or kwargs:
@@ -178,4 +174,4 @@ def _kept(compile_text: Callable[..., Any]) -> Callable[..., Any]:
             code = known[key] = compile_text(self, source)
         return code
 
-    return compile_once
+    jinja.MacroFuzzEnvironment.compile = compile_once  # type: ignore[method-assign]

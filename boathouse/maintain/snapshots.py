@@ -48,12 +48,11 @@ def expirable(lake: Lake, settings: Settings) -> tuple[list[int], list[int]]:
     needed = _released(lake, settings)
     since = _next_starts_from(settings)
     newest = times[-1][0]
-    recent = {snapshot for snapshot, _ in times[-KEPT_WHOLE:]}
-    followed = {snapshot for snapshot, _ in times[-MOST_FOLLOWED:]}
-    recent |= _read(lake) | spaced(times, now)
+    recent = {snapshot for snapshot, _ in times[-KEPT_WHOLE:]} | _read(lake) | spaced(times, now)
+    first_followed = times[-MOST_FOLLOWED:][0][0]
 
     def stays(snapshot: int, time: datetime) -> bool:
-        is_followed = since is not None and snapshot >= since and snapshot in followed
+        is_followed = since is not None and snapshot >= max(since, first_followed)
         is_recent = time >= oldest and snapshot in recent
         return snapshot == newest or is_recent or snapshot in needed or is_followed
 

@@ -4,7 +4,7 @@
     {%- if not adapter.is_ducklake(schema_relation) -%}
         {{ return(dbt.duckdb__list_relations_without_caching(schema_relation)) }}
     {%- endif -%}
-    {%- set metadata = adapter.quote("__ducklake_metadata_" ~ schema_relation.database) -%}
+    {%- set metadata = catalog_of(schema_relation) -%}
     {%- call statement("list_relations_without_caching", fetch_result=True) -%}
         with relations as (
             select schema_id, table_name as name, 'table' as type
@@ -27,4 +27,10 @@
         where lower(schemas.schema_name) = {{ sql_text(schema_relation.schema | lower) }}
     {%- endcall -%}
     {{ return(load_result("list_relations_without_caching").table) }}
+{% endmacro %}
+
+
+{#- The name under which DuckLake attaches the catalogue of a relation's lake. -#}
+{% macro catalog_of(relation) %}
+    {{ return(adapter.quote("__ducklake_metadata_" ~ relation.database)) }}
 {% endmacro %}

@@ -40,11 +40,11 @@
             {{ return(false) }}
         {%- endif -%}
     {%- endfor -%}
-    {%- if config.get("contract").enforced and has_other_constraints() -%}
-        {{ return(false) }}
-    {%- endif -%}
     {%- set wanted = "(" ~ sql ~ "\n)" -%}
     {%- if config.get("contract").enforced -%}
+        {%- if has_other_constraints() -%}
+            {{ return(false) }}
+        {%- endif -%}
         {%- set wanted = "temp.boathouse_shape" -%}
         {%- call statement("shape") -%}
             create or replace temporary table boathouse_shape {{ get_table_columns_and_constraints() }}
@@ -70,7 +70,7 @@
 
 {#- A query that has a row when the files of a table are partitioned or sorted. -#}
 {% macro layout_of(table) %}
-    {%- set metadata = adapter.quote("__ducklake_metadata_" ~ table.database) -%}
+    {%- set metadata = catalog_of(table) -%}
     select 1
     from (
         select table_id from {{ metadata }}.ducklake_partition_info where end_snapshot is null
