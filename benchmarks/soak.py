@@ -26,27 +26,41 @@ MOST_GROWTH_MIB = 60.0
 PATIENCE_SECONDS = 300.0
 LOOK_SECONDS = 0.05
 PAGE = "overview"
+LOG = "watch.log"
+BOATHOUSE = [sys.executable, "-m", "boathouse"]
 
 Readings = list[dict[str, float]]  # of a process, one for each delivery: its MiB and CPU seconds
+
+# Dagster's processes, by a word of their command lines.
+DAGSTER = {
+    "Dagster's daemon": "dagster._daemon",
+    "Dagster's web server": "dagster_webserver",
+    "Dagster's code server": "code-server",
+    "Dagster's code": "grpc",
+    "Dagster's fork server": "multiprocessing.forkserver",
+}
 
 INTRODUCTION = f"""\
 `boathouse watch`, the API and the dashboard work on one home for an hour, each a process of its
 own, while files of a hundred events arrive, one after the other: the next one comes when the last
 one is released, the API has answered from the new release, and a person has opened the dashboard's
-first page. **Memory** is what a process holds then, the one that reads files for it included; what
-it holds more at the end than after {SETTLED} deliveries counts as growth. **CPU seconds** are those
-of a process for one delivery, its readers' included."""
+first page. Then Dagster does the same work for an hour, in another home. **Memory** is what a
+process holds then, the one that reads files for it included; what it holds more at the end than
+after {SETTLED} deliveries counts as growth. **CPU seconds** are those of a process for one
+delivery, with those that it has started and waited for: in Dagster the fork server's are the
+runs."""
 
 
 def run(bench: Bench) -> Section:
-    """Deliver for an hour."""
-    with bench.folder("home") as folder:
-        seconds = bench.size(3600, 300)
-        facts = bench.call(soak, folder=folder, seconds=seconds).facts
+    """Deliver for an hour, and for another to Dagster."""
     section = Section(INTRODUCTION)
-    for name, readings in facts["readings"].items():
-        section.rows += rows(name, readings)
-        section.notes.append(curve(name, readings))
+    for deliver in (soak, soak_dagster):
+        with bench.folder(deliver.__name__) as folder:
+            seconds = bench.size(3600, 600)
+            facts = bench.call(deliver, folder=folder, seconds=seconds).facts
+        for name, readings in facts["readings"].items():
+            section.rows += rows(name, readings)
+            section.notes.append(curve(name, readings))
     return section
 
 
@@ -106,6 +120,34 @@ def soak(folder: str, seconds: float) -> Facts:
     return {"seconds": time.monotonic() - started, "readings": readings}
 
 
+def soak_dagster(folder: str, seconds: float) -> Facts:
+    """Deliver to Dagster, whose sensor takes what lands, for so long."""
+    started = time.monotonic()
+    home = _begin(folder)
+    with served("orchestration", folder, "/server_info", BOATHOUSE_SETTLE_SECONDS="0") as server:
+        shown = (home / "warehouse.duckdb").readlink()
+        _deliver(home, -1)
+        _wait_for_other(home, shown, {"Dagster": psutil.Process(server.pid)})
+        readings = readings_of(
+            folder,
+            _parts_of_dagster(server.pid),  # all of them are there after the first run
+            lambda _: time.monotonic() - started < seconds,
+            families=False,
+        )
+    return {"seconds": time.monotonic() - started, "readings": readings}
+
+
+def _parts_of_dagster(pid: int) -> dict[str, int]:
+    lines = {
+        child.pid: " ".join(child.cmdline())
+        for child in psutil.Process(pid).children(recursive=True)
+    }
+    return {
+        name: next(each for each, line in lines.items() if word in line.partition("{")[0])
+        for name, word in DAGSTER.items()
+    }
+
+
 def _ask(port: int, release: str) -> None:
     """Ask the API until it answers from a release."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -127,14 +169,11 @@ def _look_at(person: Callable[[int], Any], port: int) -> None:
 @contextmanager
 def watched(folder: str, **environment: str) -> Iterator[psutil.Process]:
     """Run `boathouse watch` on a home that has had its first delivery, for a `with` block."""
-    home = homes.settings_in(folder).home_folder
-    where = {**os.environ, **environment, "BOATHOUSE_HOME": str(home)}
-    where["BOATHOUSE_SETTLE_SECONDS"] = "0"
-    command = [sys.executable, "-m", "boathouse"]
-    _deliver(home, 0)
-    subprocess.run([*command, "run"], env=where, check=True, stdout=subprocess.DEVNULL)
-    with (home / "watch.log").open("w") as log:
-        child = subprocess.Popen([*command, "watch"], env=where, stdout=log, stderr=log)
+    home = _begin(folder, **environment)
+    with (home / LOG).open("w") as log:
+        child = subprocess.Popen(
+            [*BOATHOUSE, "watch"], env=_environment(home, environment), stdout=log, stderr=log
+        )
         try:
             yield psutil.Process(child.pid)
         finally:
@@ -142,15 +181,32 @@ def watched(folder: str, **environment: str) -> Iterator[psutil.Process]:
             child.wait()
 
 
+def _begin(folder: str, **environment: str) -> Path:
+    """Make the home in a folder, with its first release, and return it."""
+    home = homes.settings_in(folder).home_folder
+    _deliver(home, 0)
+    where = _environment(home, environment)
+    subprocess.run([*BOATHOUSE, "run"], env=where, check=True, stdout=subprocess.DEVNULL)
+    return home
+
+
+def _environment(home: Path, more: Mapping[str, str]) -> dict[str, str]:
+    ours = {"BOATHOUSE_HOME": str(home), "BOATHOUSE_SETTLE_SECONDS": "0"}
+    return {**os.environ, **more, **ours}
+
+
 def readings_of(
     folder: str,
     processes: Mapping[str, int],
     goes_on: Callable[[int], bool],
     use: Callable[[str], object] = lambda _: None,
+    *,
+    families: bool = True,
 ) -> dict[str, Readings]:
     """Deliver one after the other while `goes_on`, and return what each process took for it.
 
-    `use` is called with each new release before what it took is read.
+    `use` is called with each new release before what it took is read. What a process holds is
+    with all that it has started, if they are `families`.
     """
     home = homes.settings_in(folder).home_folder
     seen = {name: psutil.Process(pid) for name, pid in processes.items()}
@@ -158,14 +214,14 @@ def readings_of(
     number = 0
     while goes_on(number):
         number += 1
-        before = {name: _cpu(process) for name, process in seen.items()}
+        before = {name: _cpu(process, families) for name, process in seen.items()}
         shown = (home / "warehouse.duckdb").readlink()
         _deliver(home, number)
         release = _wait_for_other(home, shown, seen)
         use(release)
         for name, process in seen.items():
-            taken = {"mib": _mib(process), "cpu": _cpu(process) - before[name]}
-            found[name].append(taken)
+            cpu = _cpu(process, families) - before[name]
+            found[name].append({"mib": _mib(process, families), "cpu": cpu})
         told = ", ".join(
             f"{name} {each[-1]['mib']:.0f} MiB, {each[-1]['cpu']:.2f} s"
             for name, each in found.items()
@@ -192,22 +248,23 @@ def _wait_for_other(home: Path, shown: Path, processes: Mapping[str, psutil.Proc
         if ended := [name for name, each in processes.items() if not _lives(each)]:
             raise BenchmarkError(f"It has ended: {', '.join(ended)}.")
         time.sleep(LOOK_SECONDS)
-    log = (home / "watch.log").read_text()[-2000:]
-    raise BenchmarkError(f"No release came in {PATIENCE_SECONDS:.0f} s. The watch said:\n{log}")
+    log = home / LOG
+    said = f" The watch said:\n{log.read_text()[-2000:]}" if log.exists() else ""
+    raise BenchmarkError(f"No release came in {PATIENCE_SECONDS:.0f} s.{said}")
 
 
 def _lives(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-def _family(process: psutil.Process) -> Iterator[psutil.Process]:
-    yield process
-    yield from process.children(recursive=True)
+def _family(process: psutil.Process, families: bool) -> list[psutil.Process]:
+    return [process, *(process.children(recursive=True) if families else ())]
 
 
-def _mib(process: psutil.Process) -> float:
-    return sum(each.memory_info().rss for each in _family(process)) / 2**20
+def _mib(process: psutil.Process, families: bool) -> float:
+    return sum(each.memory_info().rss for each in _family(process, families)) / 2**20
 
 
-def _cpu(process: psutil.Process) -> float:
-    return sum(sum(each.cpu_times()[:4]) for each in _family(process))
+def _cpu(process: psutil.Process, families: bool) -> float:
+    """Return the CPU seconds of a process, and of those that it has started and waited for."""
+    return sum(sum(each.cpu_times()[:4]) for each in _family(process, families))
