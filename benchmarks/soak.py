@@ -234,7 +234,7 @@ def _deliver(home: Path, number: int) -> None:
     from boathouse.demo import DemoOptions, generate
 
     day = FIRST_DAY + timedelta(days=number)
-    generate(home / "landing", [SOURCE], DemoOptions(SCALE, days=1, seed=number, until=day))
+    generate(home / "landing", [SOURCE], DemoOptions(SCALE, days=1, seed=number + 1, until=day))
 
 
 def _wait_for_other(home: Path, shown: Path, processes: Mapping[str, psutil.Process]) -> str:
