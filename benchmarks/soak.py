@@ -80,15 +80,15 @@ def rows(name: str, readings: Readings) -> list[Row]:
     ]
 
 
-def growth(readings: Readings) -> float:
-    """Return by how many MiB a process has grown since it had settled.
+def growth(readings: Readings, settled: int = SETTLED) -> float:
+    """Return by how many MiB a process has grown since it had `settled`.
 
     Both ends are the least of a few deliveries: what is freed now and then does not count.
     """
-    if len(readings) <= 2 * SETTLED:
+    if len(readings) <= 2 * settled:
         raise BenchmarkError(f"{len(readings)} deliveries are too few; give it more time.")
-    last = min(each["mib"] for each in readings[-SETTLED // 2 :])
-    return last - min(each["mib"] for each in readings[SETTLED // 2 : SETTLED])
+    last = min(each["mib"] for each in readings[-settled // 2 :])
+    return last - min(each["mib"] for each in readings[settled // 2 : settled])
 
 
 def curve(name: str, readings: Readings) -> str:

@@ -114,6 +114,17 @@ class Lake:
         )
         return rows[0][0] if rows else None
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read one snapshot in a `with` block; each statement by itself looks for the newest."""
+        self.con.execute("begin transaction")
+        try:
+            yield
+            self.con.execute("commit")  # for temporary tables that were made
+        except BaseException:
+            roll_back(self.con)
+            raise
+
     def write(
         self,
         work: Callable[[duckdb.DuckDBPyConnection], Result],
@@ -316,7 +327,11 @@ def connect(
     # To look for Python variables that are called like a table, DuckDB calls Python in the middle
     # of a query: Ctrl-C at that instant would be lost.
     ours = {**config(settings), "python_enable_replacements": False}
-    with lake_place.openable(settings, read_only=read_only) as given, _idle.engine(ours) as con:
+    is_plain = not (read_only or is_adopting) and version is None and as_of is None
+    with (
+        lake_place.openable(settings, read_only=read_only) as given,
+        _idle.engine(ours, (given, lock.token(settings)) if is_plain else None) as con,
+    ):
         try:
             opened = attach(
                 con,
@@ -341,6 +356,17 @@ def connect(
             raise
 
 
+@contextlib.contextmanager
+def kept_attached() -> Iterator[None]:
+    """Leave the lake attached from one time that this thread writes to the next, in a `with` block.
+
+    A lake that was just attached reads its whole catalogue at the first statement. What others
+    commit is seen all the same, and each time it is opened it is asked who it is.
+    """
+    with _idle.keeping_attached():
+        yield
+
+
 class _Idle:
     """Keeps the engine of the lake that was closed last for the next one to be opened.
 
@@ -351,33 +377,66 @@ class _Idle:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: _Engine | None = None
+        self._thread = threading.local()
 
     @contextlib.contextmanager
-    def engine(self, config: dict[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Lend a connection to an engine that nobody else uses; after an error it is not kept."""
-        engine = self._take(config) or _Engine(config, duckdb.connect(config=config))
+    def engine(
+        self, config: dict[str, Any], lake: object = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend a connection to an engine that nobody else uses; after an error it is not kept.
+
+        Only this `lake`, where it is given, may be attached to it already.
+        """
+        engine = self._take(config, lake) or _Engine(config, duckdb.connect(config=config))
+        attaches = engine.attaches + (engine.lake is None)
         try:
             with engine.con.cursor() as con:
                 try:
                     yield con
                 finally:
                     roll_back(con)
-            engine.con.execute(f"detach {NAME}")
+            engine = replace(engine, attaches=attaches, lake=lake)
+            if lake is None or not self._is_keeping:
+                engine = engine.detached()
         except BaseException:
             engine.con.close()
             raise
-        self._keep(replace(engine, attaches=engine.attaches + 1))
+        self._keep(engine)
 
-    def _take(self, config: dict[str, Any]) -> "_Engine | None":
+    @contextlib.contextmanager
+    def keeping_attached(self) -> Iterator[None]:
+        """Detach what this thread opens only at the end of the outermost of these."""
+        is_outermost = not self._is_keeping
+        self._thread.is_keeping = True
+        try:
+            yield
+        finally:
+            if is_outermost:
+                self._thread.is_keeping = False
+                self._detach()
+
+    @property
+    def _is_keeping(self) -> bool:
+        return getattr(self._thread, "is_keeping", False)
+
+    def _take(self, config: dict[str, Any], lake: object) -> "_Engine | None":
         with self._lock:
             kept, self._kept = self._kept, None
-        if kept is None or kept.config == config:
-            return kept
+        if kept is None:
+            return None
+        if kept.config == config:
+            return kept if kept.lake in (None, lake) else kept.detached()
         kept.con.close()
         return None
 
+    def _detach(self) -> None:
+        with self._lock:
+            kept, self._kept = self._kept, None
+        if kept is not None:
+            self._keep(kept if kept.lake is None else kept.detached())
+
     def _keep(self, engine: "_Engine") -> None:
-        if engine.attaches >= MOST_ATTACHES:
+        if engine.lake is None and engine.attaches >= MOST_ATTACHES:
             engine.con.close()
             _give_back_memory()
             return
@@ -396,11 +455,21 @@ def _give_back_memory() -> None:
 
 @dataclass(frozen=True)
 class _Engine:
-    """An engine, and how many lakes it has had."""
+    """An engine, how many lakes it has had, and the one that was left attached."""
 
     config: dict[str, Any]
     con: duckdb.DuckDBPyConnection
     attaches: int = 0
+    lake: object = None
+
+    def detached(self) -> "_Engine":
+        """Return it without a lake."""
+        try:
+            self.con.execute(f"detach {NAME}")
+        except BaseException:
+            self.con.close()
+            raise
+        return replace(self, lake=None)
 
 
 _idle = _Idle()

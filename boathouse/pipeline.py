@@ -74,7 +74,7 @@ def run(
     """
     tell = on_step or (lambda _: None)
     started = time.monotonic()
-    with lock.writer(settings, command):
+    with lock.writer(settings, command), lake.kept_attached():
         waited = time.monotonic() - started
         tell("Loading")
         contracts = load_contracts(settings.project)

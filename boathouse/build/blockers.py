@@ -51,33 +51,42 @@ class Latest:
     place: str | None
 
 
-# Of the nodes as they are: a build into a place of somebody's own says nothing about them.
-LATEST_RESULTS = """
-    with results as (
-        from lake.meta.latest_results
-        union all
-        from lake.meta.build_results
-        where build_id > (select coalesce(max(build_id), 0) from lake.meta.latest_results)
-    )
+# Where a connection leaves the latest results that it has found.
+LATEST = "temp.found_results"
+# By way of a table, since a union of two tables of the lake takes as long again as both of them.
+_FIND_LATEST = (
+    "create or replace temp table temp.known_results as from lake.meta.latest_results",
+    """
+    insert into temp.known_results by name
+    from lake.meta.build_results
+    where build_id > (select coalesce(max(build_id), 0) from temp.known_results)
+    """,
+    # Of the nodes as they are: a build into a place of somebody's own says nothing about them.
+    f"""
+    create or replace temp table {LATEST} as
     select unnest(max_by(results, results.build_id))
-    from results
+    from temp.known_results as results
     inner join lake.meta.nodes as nodes
         on results.unique_id = nodes.unique_id and results.place = nodes.place
     group by results.unique_id
-"""
+    """,
+)
 
 
 def latest_results(lake: Lake) -> dict[str, Latest]:
-    """Return the latest result of every node that ever ran, by its id."""
-    return {row[1]: Latest(*row) for row in lake.rows(LATEST_RESULTS)}
+    """Return the latest result of every node that ever ran, by its id; leaves them in `LATEST`."""
+    for statement in _FIND_LATEST:
+        lake.con.execute(statement)
+    return {row[1]: Latest(*row) for row in lake.rows(f"from {LATEST}")}
 
 
 def keep_latest_results(con: duckdb.DuckDBPyConnection) -> None:
-    """Bring `meta.latest_results` up to date, in the transaction that is open."""
-    con.execute(f"create or replace temp table found_results as {LATEST_RESULTS}")
+    """Bring `meta.latest_results` up to date, in the transaction that is open.
+
+    They are those that this connection has found in `LATEST`, while nobody else could build.
+    """
     con.execute("delete from lake.meta.latest_results")
-    con.execute("insert into lake.meta.latest_results by name from found_results")
-    con.execute("drop table found_results")
+    con.execute(f"insert into lake.meta.latest_results by name from {LATEST}")
 
 
 class Outlook:
@@ -85,6 +94,10 @@ class Outlook:
 
     def __init__(self, lake: Lake) -> None:
         """Read what the lake says."""
+        with lake.reading():
+            self._read(lake)
+
+    def _read(self, lake: Lake) -> None:
         self.graph = {node.unique_id: node for node in remembered(lake)}
         self.nodes = [node for node in self.graph.values() if node.leaves_result]
         self._latest = latest_results(lake)

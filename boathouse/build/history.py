@@ -162,7 +162,6 @@ class History:
         table = identifier(name[2])
         rows = f"select * from {LAKE}.raw.{table} where _load_id > {load_id}"
         newer = f"from {LAKE}.replaced.{table} where _replaced_by > {load_id}"
-        # Of one column alone: for a table without rows DuckLake asks for statistics by the column.
         if self._rows(f"select 1 {newer} limit 1"):
             taken_back = f"select * exclude (_replaced_by) {newer}"
             return Changed(f"{rows} union all by name {taken_back}", taken_back=taken_back)

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from boathouse import __version__, identity
-from boathouse.build.blockers import LATEST_RESULTS
+from boathouse.build.blockers import LATEST
 from boathouse.build.report import INTERRUPTED
 from boathouse.contracts import Contract
 from boathouse.release import lookups
@@ -162,7 +162,7 @@ def _base(con: duckdb.DuckDBPyConnection, info: ReleaseInfo) -> Base:
         free_share=free / total if total else 0.0,
         written={(w.schema_name, w.name): w for w in written if w.definition is None},
         macros={w.name: w.definition for w in written if w.definition is not None},
-        comments=_comments(con),
+        comments=_comments(con, has_macros=any(w.definition is not None for w in written)),
         lookups=lookups.definitions(lookups.beside(info.path), (info.lake, info.release_id)),
         api=_offered(con),
     )
@@ -176,23 +176,17 @@ def _offered(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
         return {}
 
 
-def _comments(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
+def _comments(con: duckdb.DuckDBPyConnection, *, has_macros: bool) -> dict[tuple[str, str], str]:
     """Return the comments on the marts of the attached file, and on their columns."""
-    rows = con.execute(
-        """
-        select table_name, '', comment
-        from duckdb_tables()
-        where database_name = 'released' and schema_name = 'marts' and comment is not null
-        union all
-        select table_name, column_name, comment
-        from duckdb_columns()
-        where database_name = 'released' and schema_name = 'marts' and comment is not null
-        union all
-        select function_name, '', comment
-        from duckdb_functions()
-        where database_name = 'released' and schema_name = 'marts' and comment is not null
-        """
-    ).fetchall()
+    places = {"duckdb_tables()": "table_name, ''", "duckdb_columns()": "table_name, column_name"}
+    if has_macros:  # among thousands of functions that are always there
+        places["duckdb_functions()"] = "function_name, ''"
+    queries = (
+        f"select {names}, comment from {place} "
+        "where database_name = 'released' and schema_name = 'marts' and comment is not null"
+        for place, names in places.items()
+    )
+    rows = con.execute(" union all ".join(queries)).fetchall()
     return {(table, column): text for table, column, text in rows}
 
 
@@ -313,7 +307,7 @@ def _copies(about: About) -> dict[str, str]:
                 results.build_id,
                 builds.finished_at as tested_at
             from (from lake.meta.nodes {version}) as nodes
-            left join ({LATEST_RESULTS}) as results using (unique_id)
+            left join {LATEST} as results using (unique_id)
             left join (from lake.meta.builds {version}) as builds using (build_id)
             where nodes.kind in ('test', 'unit_test')
             order by nodes.unique_id

@@ -22,6 +22,14 @@ def audit(path: Path, written: Sequence[Written], macros: Sequence[Macro]) -> No
     tables = [each for each in written if each.definition is None]
     for wrong in damage.of_tables(path, tables, is_deep=False):
         raise _refused(wrong)
+    if macros:
+        _try(path, macros)
+    wal = path.with_name(f"{path.name}.wal")
+    if wal.exists():
+        raise _refused(f"{wal} was left behind")
+
+
+def _try(path: Path, macros: Sequence[Macro]) -> None:
     with duckdb.connect() as con:
         con.execute(f"attach {literal(str(path))} as audited (read_only)")
         con.execute("use audited")
@@ -30,9 +38,6 @@ def audit(path: Path, written: Sequence[Written], macros: Sequence[Macro]) -> No
                 con.execute(f"explain {macro.call}")
             except duckdb.Error as error:
                 raise _refused(f"the macro {macro.name} cannot be called: {error}") from error
-    wal = path.with_name(f"{path.name}.wal")
-    if wal.exists():
-        raise _refused(f"{wal} was left behind")
 
 
 def _refused(what: str) -> ReleaseError:

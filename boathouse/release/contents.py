@@ -140,7 +140,7 @@ def read_contents(lake: Lake) -> Contents:
         and node.leaves_result
     }
     columns, table_ids = _columns(lake), _table_ids(lake)
-    macros = _macros(lake, nodes)
+    macros = _macros(lake, nodes) if any(map(_is_macro, nodes.values())) else []
     wanted = {name for name, node in nodes.items() if not _is_macro(node)}
     there = {name for schema, name in columns if schema == MARTS}
     missing = (wanted - there) | (set(nodes) - wanted - {m.name for m in macros})

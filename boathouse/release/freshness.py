@@ -30,22 +30,10 @@ class Freshness:
 
 def update_freshness(lake: Lake, project: Path) -> None:
     """Bring `meta.source_freshness` up to date; writes only what has changed."""
-    known = {
-        values[0]: Freshness(*values)
-        for values in lake.rows(
-            "select source, last_loaded_at, last_event_at, rows, rejected_rows, load_id "
-            "from lake.meta.source_freshness"
-        )
-    }
-    stale = [now for now in _ledger(lake) if not _is_same(now, known.get(now.source))]
-    if not stale:
+    with lake.reading():
+        changed = _changed(lake, project)
+    if not changed:
         return
-    contracts = load_contracts(project)
-    changed = [
-        replace(now, last_event_at=_last_event(lake, contracts[now.source], known.get(now.source)))
-        for now in stale
-        if now.source in contracts
-    ]
 
     def write(con: duckdb.DuckDBPyConnection) -> None:
         sources = ", ".join(literal(each.source) for each in changed)
@@ -58,6 +46,26 @@ def update_freshness(lake: Lake, project: Path) -> None:
         )
 
     lake.write(write, "note how fresh the sources are")
+
+
+def _changed(lake: Lake, project: Path) -> list[Freshness]:
+    """Return what is to be noted of the sources that were loaded since it was noted."""
+    known = {
+        values[0]: Freshness(*values)
+        for values in lake.rows(
+            "select source, last_loaded_at, last_event_at, rows, rejected_rows, load_id "
+            "from lake.meta.source_freshness"
+        )
+    }
+    stale = [now for now in _ledger(lake) if not _is_same(now, known.get(now.source))]
+    if not stale:
+        return []
+    contracts = load_contracts(project)
+    return [
+        replace(now, last_event_at=_last_event(lake, contracts[now.source], known.get(now.source)))
+        for now in stale
+        if now.source in contracts
+    ]
 
 
 def _ledger(lake: Lake) -> list[Freshness]:
@@ -104,5 +112,5 @@ def _latest(contract: Contract, column: str) -> str:
 
 
 def _has_taken_back(lake: Lake, contract: Contract, load_id: int) -> bool:
-    query = f"select count(*) > 0 from {contract.replaced_table} where _replaced_by > {load_id}"
-    return bool(lake.value(query))
+    newer = f"from {contract.replaced_table} where _replaced_by > {load_id}"
+    return bool(lake.rows(f"select 1 {newer} limit 1"))

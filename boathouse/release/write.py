@@ -66,9 +66,11 @@ def write_file(
     con.execute("use released")
     _make_macros(con, plan.contents.macros)
     con.execute("use memory")
-    _comment(con, plan, {each.name for each in reports if each.how == Way.FULL.value})
     written += [macro_record(macro.name, macro.statement) for macro in plan.contents.macros]
+    con.execute("begin transaction")
+    _comment(con, plan, {each.name for each in reports if each.how == Way.FULL.value})
     write_about(con, about, written)
+    con.execute("commit")
     con.execute("checkpoint released")
     con.execute("detach released")
     looked_up.close()
@@ -110,6 +112,13 @@ def _make_room(con: duckdb.DuckDBPyConnection, plan: Plan) -> None:
     dropped = [name for name in [*plan.gone, *anew] if name in plan.base.written]
     for schema, name in dropped:
         con.execute(f"drop table released.{identifier(schema)}.{identifier(name)}")
+    if plan.base.macros:
+        _drop_macros(con)
+    if dropped:
+        con.execute("checkpoint released")
+
+
+def _drop_macros(con: duckdb.DuckDBPyConnection) -> None:
     macros = con.execute(
         "select function_name, function_type from duckdb_functions() "
         "where database_name = 'released' and schema_name = 'marts'"
@@ -117,8 +126,6 @@ def _make_room(con: duckdb.DuckDBPyConnection, plan: Plan) -> None:
     for name, kind in macros:
         noun = "macro table" if kind == "table_macro" else "macro"
         con.execute(f"drop {noun} released.marts.{identifier(name)}")
-    if dropped:
-        con.execute("checkpoint released")
 
 
 def _bring(con: duckdb.DuckDBPyConnection, plan: Plan, step: Step) -> tuple[Way, Written, int]:

@@ -11,6 +11,7 @@ from dbt.context.manifest import ManifestContext
 from dbt.events.logging import _get_logfile_config
 from dbt.exceptions import CompilationError
 from dbt.plugins.manager import PluginManager
+from dbt_common.behavior_flags import Behavior, BehaviorFlag
 from dbt_common.clients import agate_helper, jinja
 from dbt_common.events.base_types import EventLevel
 from dbt_common.events.event_manager import EventManager
@@ -156,3 +157,8 @@ def test_text_is_compiled_once_and_rendered_each_time(monkeypatch: pytest.Monkey
 def test_plugins_are_looked_for_once() -> None:
     assert "dbt" not in PluginManager.get_prefixed_modules()
     assert PluginManager.get_prefixed_modules() is PluginManager.get_prefixed_modules()
+
+
+def test_flag_names_the_module_that_asks_for_it() -> None:
+    flags = Behavior([BehaviorFlag(name="x", default=False, description="A flag.")], {})
+    assert flags.x._behavior_change_event.flag_source == __name__
