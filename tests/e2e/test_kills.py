@@ -47,7 +47,7 @@ def test_run_killed_at_a_random_instant_is_finished_by_the_next(
     house: House, undisturbed: dict[str, Any], seed: int
 ) -> None:
     deliver(house)
-    with house.started("run") as process:
+    with house.running("run") as process:
         house.wait_for_writer(process, "boathouse run")
         time.sleep(random.Random(seed).uniform(0, 4))
         process.kill()

@@ -144,7 +144,7 @@ def test_dbt_build_waits_for_nobody_and_load_waits_for_dbt_build(house: House) -
     arguments = ("build", "--select", "stg_sessions__events+")
     with house.started(*arguments, program="dbt") as building:
         house.wait_for_writer(building, "dbt build")
-        with house.started("load") as loading:
+        with house.running("load") as loading:
             loaded = finish(loading)
         built = finish(building)
     assert built.returncode == 0, built.stdout
@@ -389,7 +389,7 @@ def test_watch_builds_only_what_a_dropped_file_touches_and_finishes_it_on_ctrl_c
 
 
 def test_watch_prints_json_for_every_run(house: House) -> None:
-    with house.started("watch", "--interval", "0.2", "--json") as watching:
+    with house.running("watch", "--interval", "0.2", "--json") as watching:
         assert watching.stdout is not None
         lines = [watching.stdout.readline()]
         while lines[-1] != "}\n":  # the end of an object that is not inside another
@@ -404,7 +404,7 @@ def test_two_runs_at_once_both_succeed_and_the_second_says_for_whom_it_waits(hou
     house.drop("purchases", SNAPSHOT, PURCHASES)
     with house.started("run") as first:
         house.wait_for_writer(first, "boathouse run")
-        with house.started("run") as second:
+        with house.running("run") as second:
             done = [finish(first), finish(second)]
     assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
     assert f"Waiting for `boathouse run` (process {first.pid}" in done[1].stderr
@@ -453,7 +453,7 @@ def test_readers_never_fail_and_see_whole_marts_during_a_run(house: House) -> No
 
 def test_ctrl_c_during_a_run_ends_it_quietly_and_the_next_run_goes_on(house: House) -> None:
     house.drop("purchases", SNAPSHOT, PURCHASES)
-    with house.started("run") as running:
+    with house.running("run") as running:
         house.wait_for_build(running)
         ended = interrupt(running)
     assert ended.returncode == 130, ended.stderr

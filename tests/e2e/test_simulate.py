@@ -14,7 +14,7 @@ def fleet(tmp_path: Path) -> House:
 
 
 def test_what_the_simulated_cars_send_is_released_by_watch(fleet: House) -> None:
-    with fleet.started("watch", "--interval", "0.2") as watching:
+    with fleet.running("watch", "--interval", "0.2") as watching:
         wait_until(fleet.settings.warehouse.exists, "it has released empty marts", watching)
         said = fleet.json("simulate", "vehicles", "--rate", "10", "--seconds", "2")
         assert said == {"files": 20, "records": 10 * 100 + 10 * 40}
@@ -34,7 +34,7 @@ def test_what_the_simulated_cars_send_is_released_by_watch(fleet: House) -> None
 
 
 def test_cars_drive_on_until_ctrl_c(fleet: House) -> None:
-    with fleet.started("simulate", "vehicles", "--rate", "20") as driving:
+    with fleet.running("simulate", "vehicles", "--rate", "20") as driving:
         landing = fleet.home / "landing"
         wait_until(lambda: len(list(landing.rglob("vehicles_*.json"))) > 4, "it writes", driving)
         ended = interrupt(driving)

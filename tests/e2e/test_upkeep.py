@@ -76,7 +76,7 @@ def test_watch_lets_other_clients_in_while_one_writes(house: House) -> None:
         with client(settings.warehouse, mode="read") as reading:
             return reading.said == "open"
 
-    with house.started("watch", "--interval", "0.2") as watching:
+    with house.running("watch", "--interval", "0.2") as watching:
         wait_until(has_run, "it has run once", watching)
         with client(settings.warehouse) as writing:
             assert writing.said == "open"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from support.command import PATIENCE_SECONDS, House, interrupt, wait_until
+from support.command import PATIENCE_SECONDS, House, Running, interrupt, wait_until
 from support.homes import copy_project
 from support.servers import Webhook, webhook
 from support.shared import made_once
@@ -61,7 +61,7 @@ class Watching:
 
     house: House
     hook: Webhook
-    process: subprocess.Popen[str]
+    process: Running
     said: list[str] = field(default_factory=list)
 
     def titles(self) -> list[str]:
@@ -100,7 +100,7 @@ def watching(house: House, hook: Webhook, **more: str) -> Iterator[Watching]:
     """Run a watch that has looked once already; it must be alive in the end, and obey Ctrl-C."""
     environment = {"BOATHOUSE_ALERT_WEBHOOK": hook.address, "no_proxy": "*", **more}
     before = last_beat(house.settings) or 0.0
-    with house.started("watch", "--interval", "0.2", **environment) as process:
+    with house.running("watch", "--interval", "0.2", **environment) as process:
         it = Watching(house, hook, process)
         for stream in (process.stdout, process.stderr):
             assert stream is not None

@@ -176,21 +176,22 @@ def _sorted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return sorted(rows, key=lambda values: [(value is None, str(value)) for value in values])
 
 
-def python(settings: Settings, code: str, **environment: str) -> subprocess.Popen[str]:
+def python(settings: Settings, code: str, **environment: str) -> forked.Process:
     """Start Python code in another process, with `settings` as a variable in it."""
-    prelude = (
+    return forked.Process(
+        ["python", with_settings(settings, code)],
+        cwd=settings.project,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+    )
+
+
+def with_settings(settings: Settings, code: str) -> str:
+    """Return the code with `settings` as a variable in it."""
+    return (
         "from pathlib import Path\n"
         "from boathouse.settings import Settings\n"
         f"settings = Settings(project=Path({str(settings.project)!r}),"
-        f" home=Path({str(settings.home_folder)!r}), settle_seconds=0)\n"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", prelude + code],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        f" home=Path({str(settings.home_folder)!r}), settle_seconds=0)\n{code}"
     )
 
 

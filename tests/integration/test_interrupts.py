@@ -12,7 +12,8 @@ from typing import Any
 
 import houses
 import pytest
-from support.command import PATIENCE_SECONDS
+from support import forked
+from support.command import PATIENCE_SECONDS, Running
 from support.homes import REPOSITORY, by_hand, clone, include_unit_tests
 
 from boathouse import doctor, lake, lock, pipeline, status
@@ -31,7 +32,7 @@ TABLE = "{{ config(materialized='table') }} "
 
 
 class Terminal:
-    """A command in a terminal of its own, and what it has shown there."""
+    """`boathouse`, `dbt` or any other program in a terminal of its own, and what it has shown."""
 
     def __init__(
         self, settings: Settings, program: str, *arguments: str, **environment: str
@@ -39,28 +40,30 @@ class Terminal:
         self.settings = settings
         self._shown = settings.home_folder / "terminal.txt"
         commands = {
-            "boathouse": [sys.executable, "-m", "boathouse"],
+            "boathouse": ["boathouse"],
             "dbt": [str(Path(sys.executable).with_name("dbt")), "--no-use-colors"],
         }
+        how: dict[str, Any] = {
+            "cwd": settings.project,
+            "env": {
+                **os.environ,
+                "PYTHONPATH": str(REPOSITORY),
+                "BOATHOUSE_HOME": str(settings.home_folder),
+                "BOATHOUSE_SETTLE_SECONDS": "0",
+                "PYTHONFAULTHANDLER": "1",
+                **by_hand(settings.home_folder),
+                **environment,
+            },
+        }
+        self.process: Running
         with self._shown.open("w") as shown:
-            self.process: subprocess.Popen[str] = subprocess.Popen(
-                [*commands[program], *arguments],
-                cwd=settings.project,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": str(REPOSITORY),
-                    "BOATHOUSE_HOME": str(settings.home_folder),
-                    "BOATHOUSE_SETTLE_SECONDS": "0",
-                    "PYTHONFAULTHANDLER": "1",
-                    **by_hand(settings.home_folder),
-                    **environment,
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=shown,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
+            how |= {"stdout": shown, "stderr": shown}
+            if program in commands:
+                command = [*commands[program], *arguments]
+                self.process = forked.Process(command, **how, own_session=True)
+            else:
+                command = [program, *arguments]
+                self.process = subprocess.Popen(command, **how, start_new_session=True, text=True)
 
     def shown(self) -> str:
         """Return what can be read there now."""
@@ -292,7 +295,8 @@ def _open_files(folder: Path) -> set[str]:
 
 
 def test_ctrl_c_while_python_still_imports_is_no_traceback(house: Settings) -> None:
-    with terminal(house, "boathouse", "status", PYTHONPROFILEIMPORTTIME="1") as typed:
+    arguments = ("-m", "boathouse", "status")
+    with terminal(house, sys.executable, *arguments, PYTHONPROFILEIMPORTTIME="1") as typed:
         typed.wait_for("typer._click")
         typed.press_ctrl_c(130)
 

@@ -145,7 +145,13 @@ def test_an_interrupted_load_leaves_no_process(
     assert apart._idle._reader is not None
     reader = apart._idle._reader._process
     Meddling(monkeypatch, signal.SIGSTOP, times=1)
-    threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+
+    def press_ctrl_c() -> None:
+        while reader.status() != psutil.STATUS_STOPPED:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press_ctrl_c, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         yard.load()
     assert not reader.is_running()

@@ -69,7 +69,7 @@ def as_line(pairs: list[tuple[str, str]], colon: str = ":") -> str:
 @example(['{"id":1}', '{"other" :1,"id":2}'], "rescue")
 @example(["5", '{"id":"{"}'], "rescue")
 @example([" "], "reject")
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_one_look_finds_what_several_find(found: list[str], new_columns: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         yard = Yard(Path(folder)).source(columns=COLUMNS, format="jsonl", new_columns=new_columns)

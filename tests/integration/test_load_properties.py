@@ -58,7 +58,7 @@ def understood(body: str) -> Expected:
 
 
 @given(st.lists(bodies, min_size=1, max_size=3))  # one that is misread spoils it for the others
-@settings(max_examples=18)
+@settings(max_examples=10)
 def test_files_are_read_as_the_csv_module_reads_them(found: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         yard = Yard(Path(folder)).source(columns=COLUMNS)

@@ -244,7 +244,7 @@ pieces = st.one_of(
     st.lists(st.tuples(st.integers(0, 100), st.integers(0, 4), pieces), min_size=1, max_size=4),
     st.sampled_from(["reject", "add", "rescue"]),
 )
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_no_bytes_make_the_loader_fail(
     tmp_path_factory: pytest.TempPathFactory,
     kind: str,

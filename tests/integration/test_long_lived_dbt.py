@@ -1,8 +1,10 @@
 """A process that runs dbt again and again, as editors do: in nobody's way while it is idle."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from typing import Any
 import houses
 import pytest
 from support.command import wait_until
-from support.homes import clone
+from support.homes import REPOSITORY, by_hand, clone
 
 from boathouse import lock
 from boathouse.build import run_build
@@ -74,12 +76,18 @@ class Editor:
 def editor(settings: Settings) -> Iterator[Editor]:
     """Start an editor's process, and end it when the `with` block is left."""
     home = settings.home_folder
-    process = houses.python(
-        settings,
-        EDITOR,
-        BOATHOUSE_HOME=str(home),
-        DBT_TARGET_PATH=str(home / "by-hand" / "target"),
-        DBT_LOG_PATH=str(home / "by-hand" / "logs"),
+    process = subprocess.Popen(
+        [sys.executable, "-c", houses.with_settings(settings, EDITOR)],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY),
+            "BOATHOUSE_HOME": str(home),
+            **by_hand(home),
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         yield Editor(settings, process)

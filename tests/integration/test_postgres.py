@@ -157,7 +157,7 @@ def test_two_machines_that_share_a_catalogue_exclude_each_other(
     try:
         gave_up = two.boathouse("load", code=1, BOATHOUSE_LOCK_TIMEOUT="0.5")
         assert "Gave up after" in gave_up.stderr
-        with two.started("load") as waiting:
+        with two.running("load") as waiting:
             assert waiting.stderr is not None
             assert "Waiting for another machine: `a test` (process " in waiting.stderr.readline()
             assert waiting.poll() is None

@@ -249,7 +249,7 @@ def test_dbt_ends_with_a_message_when_the_session_of_a_hook_has_ended(
     described = project / "dbt_project.yml"
     described.write_text(described.read_text().replace("\non-run-end:", DYING_HOOK, 1))
     one_model = ("build", "--select", "stg_purchases__purchases")
-    with House(project, one.home, one.environment).started(*one_model, program="dbt") as process:
+    with House(project, one.home, one.environment).running(*one_model, program="dbt") as process:
         done = finish(process)
     assert done.returncode in (1, 2), done
     assert "what a hook ends with" in done.stdout

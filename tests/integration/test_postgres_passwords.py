@@ -60,7 +60,7 @@ def test_no_command_shows_the_password_when_the_server_cannot_be_reached(
     for address in forms:
         environment = {"BOATHOUSE_CATALOG": address, "PGPASSWORD": SECRET}
         if command in ENDLESS:
-            with lost.started(*command, **environment) as process:
+            with lost.running(*command, **environment) as process:
                 stream = process.stderr if command == ("watch",) else process.stdout
                 assert stream is not None
                 shown = stream.readline()

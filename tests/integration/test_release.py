@@ -444,7 +444,7 @@ def test_releases_on_top_of_each_other_show_what_one_from_nothing_shows(
     )
     release(house)
     ways = set()
-    for _ in range(6):
+    for _ in range(5):
         random_changes(house, chance)
         ways |= set(how(release(house)).values())
         expected = houses.marts(house)

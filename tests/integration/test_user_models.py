@@ -254,7 +254,8 @@ class World:
             "    pipeline.run(settings, on_build=count)\n"
             "except Exception: pass\n"
         )
-        houses.python(self.settings, code).communicate(timeout=PATIENCE_SECONDS)
+        with houses.python(self.settings, code) as process:
+            process.communicate(timeout=PATIENCE_SECONDS)
 
     def run(self) -> None:
         """Run the main job, and compare what readers see with what they should see."""

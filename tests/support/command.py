@@ -22,6 +22,7 @@ from support.homes import REPOSITORY, by_hand, clone
 
 PATIENCE_SECONDS = 300.0  # for what takes seconds on a quiet machine
 Done = subprocess.CompletedProcess[str]
+Running = subprocess.Popen[str] | forked.Process
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,19 @@ class House:
         return done
 
     @contextmanager
+    def running(
+        self, *arguments: str, program: str = "boathouse", **environment: str
+    ) -> Iterator[forked.Process]:
+        """Run a command beside the test, and end it when the `with` block is left."""
+        commands = {"boathouse": ["boathouse", *arguments], "dbt": self._dbt(arguments)}
+        with forked.Process(commands[program], **self.how(environment)) as process:
+            yield process
+
+    @contextmanager
     def started(
         self, *arguments: str, program: str = "boathouse", **environment: str
     ) -> Iterator[subprocess.Popen[str]]:
-        """Start a command, and end it when the `with` block is left."""
+        """Run a command as `running` does, from the start, as a person does."""
         commands = {
             "boathouse": [sys.executable, "-m", "boathouse", *arguments],
             "python": [sys.executable, *arguments],
@@ -129,7 +139,7 @@ class House:
             con.execute("use it")
             return con.execute(query).fetchall()
 
-    def wait_for_writer(self, process: subprocess.Popen[str], command: str) -> None:
+    def wait_for_writer(self, process: Running, command: str) -> None:
         """Return when this process holds the lock, for this command."""
 
         def is_writing() -> bool:
@@ -139,7 +149,7 @@ class House:
 
         wait_until(is_writing, f"`{command}` writes", process)
 
-    def wait_for_build(self, process: subprocess.Popen[str]) -> None:
+    def wait_for_build(self, process: Running) -> None:
         """Return when a build has been begun and not ended yet."""
         query = "select count(*) from lake.meta.builds where status = 'running'"
         wait_until(lambda: self.in_lake(query) == [(1,)], "a build is running", process, every=0.2)
@@ -148,7 +158,7 @@ class House:
 def wait_until(
     is_so: Callable[[], bool],
     what: str,
-    process: subprocess.Popen[str] | None = None,
+    process: Running | None = None,
     *,
     every: float = 0.05,
 ) -> None:
@@ -165,14 +175,14 @@ def wait_until(
         time.sleep(every)
 
 
-def interrupt(process: subprocess.Popen[str]) -> Done:
+def interrupt(process: Running) -> Done:
     """Press Ctrl-C and return what the process came to."""
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
     return finish(process)
 
 
-def finish(process: subprocess.Popen[str]) -> Done:
+def finish(process: Running) -> Done:
     """Return what a process came to once it has ended by itself."""
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)

@@ -6,10 +6,12 @@ is not imported where it should be is seen by the tests that start commands: `Ho
 """
 
 import atexit
+import faulthandler
 import gc
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -17,12 +19,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Without DuckDB, which starts a thread.
@@ -33,6 +35,7 @@ IMPORTED = (
 )
 OUR_MACROS = [REPOSITORY / "macros", REPOSITORY / "tests" / "data" / "generic"]
 MOST_BYTES = 2**20  # of a request: arguments and environment
+MOST_DIGITS = 20  # of an answer: a process, and later its exit code
 
 
 def run(
@@ -43,33 +46,121 @@ def run(
     timeout: float,
     as_root: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `boathouse` or `dbt` to its end, as `subprocess.run` does, and return what it came to.
+    """Run `boathouse`, `dbt` or `python` (some code) to its end, and return what it came to.
 
     Permissions stop it unless it runs `as_root`, which takes that root runs the tests.
 
     Raises:
         TimeoutExpired: it took longer than so many seconds, and was killed.
     """
-    asked = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "as_root": as_root}
-    request = json.dumps(asked)
-    ours, theirs = socket.socketpair()
-    with ours, tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
-        with theirs:
-            files = [stdout.fileno(), stderr.fileno(), theirs.fileno()]
-            socket.send_fds(_server(), [request.encode()], files)
-        answer = ours.makefile()
-        pid = int(answer.readline())
-        ours.settimeout(timeout)
-        try:
-            code = int(answer.readline())
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            ours.settimeout(None)
-            ours.recv(16)  # it has ended
-            raise subprocess.TimeoutExpired(list(arguments), timeout) from None
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        with Process(
+            arguments, cwd=cwd, env=env, stdout=stdout, stderr=stderr, as_root=as_root
+        ) as process:
+            code = process.wait(timeout)
         stdout.seek(0)
         stderr.seek(0)
         return subprocess.CompletedProcess(list(arguments), code, stdout.read(), stderr.read())
+
+
+class Process:
+    """`boathouse` or `dbt` as it runs, with what tests use of `subprocess.Popen`.
+
+    Its output goes into files, or, where there are none, into pipes. In a session of its own it
+    leads all that it starts.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: IO[str] | None = None,
+        stderr: IO[str] | None = None,
+        as_root: bool = True,
+        own_session: bool = False,
+    ) -> None:
+        """Start it."""
+        self.args = list(arguments)
+        self.returncode: int | None = None
+        asked = {"arguments": self.args, "cwd": str(cwd), "env": dict(env)}
+        request = json.dumps({**asked, "as_root": as_root, "own_session": own_session})
+        self._line, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        with ExitStack() as stack:
+            stack.enter_context(theirs)
+            self.stdout, into = (None, stdout) if stdout else _pipe(stack)
+            self.stderr, error = (None, stderr) if stderr else _pipe(stack)
+            files = [into.fileno(), error.fileno(), theirs.fileno()]
+            socket.send_fds(_server(), [request.encode()], files)
+        self.pid = int(self._line.recv(MOST_DIGITS))
+
+    def poll(self) -> int | None:
+        """Return the exit code; None while it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once it has ended.
+
+        Raises:
+            TimeoutExpired: it runs on after so many seconds.
+        """
+        if self.returncode is None:
+            if not select.select([self._line], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = int(self._line.recv(MOST_DIGITS))
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Return what it has put into its pipes once it has ended; see `wait`."""
+        said = ["", ""]
+
+        def read(place: int, pipe: IO[str]) -> None:
+            said[place] = pipe.read()
+
+        readers = [
+            threading.Thread(target=read, args=(place, pipe), daemon=True)
+            for place, pipe in enumerate((self.stdout, self.stderr))
+            if pipe is not None and not pipe.closed
+        ]
+        for reader in readers:
+            reader.start()
+        self.wait(timeout)
+        for reader in readers:
+            reader.join()
+        return said[0], said[1]
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it, and let go of what the system keeps for it."""
+        self.kill()
+        self.wait()
+        for each in (self._line, self.stdout, self.stderr):
+            if each is not None:
+                each.close()
+
+
+def _pipe(stack: ExitStack) -> tuple[IO[str], IO[str]]:
+    """Return both ends of a pipe; the one to write into is closed with the stack."""
+    read, write = os.pipe()
+    return os.fdopen(read), stack.enter_context(os.fdopen(write, "w"))
 
 
 @cache
@@ -115,9 +206,9 @@ def _become(request: dict[str, object], stdout: int, stderr: int, answer: int) -
     command = os.fork()
     if command:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        os.write(answer, f"{command}\n".encode())
+        os.write(answer, str(command).encode())
         _, status = os.waitpid(command, 0)
-        os.write(answer, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        os.write(answer, str(os.waitstatus_to_exitcode(status)).encode())
         os._exit(0)
     os.close(answer)
     for number, file in enumerate((stdout, stderr), 1):
@@ -126,6 +217,10 @@ def _become(request: dict[str, object], stdout: int, stderr: int, answer: int) -
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    if request["own_session"]:
+        os.setsid()
+    if "PYTHONFAULTHANDLER" in os.environ:
+        faulthandler.enable()
     if not request["as_root"]:
         import_module("processes").obey_permissions()
     return request["arguments"]
@@ -214,6 +309,8 @@ if __name__ == "__main__":
             sys.path[0] = str(Path.cwd())  # as `python -m` has it
             sys.argv = ["boathouse", *rest]
             runpy.run_module("boathouse", run_name="__main__", alter_sys=True)
+        elif program == "python":
+            exec(rest[0], {"__name__": "__main__"})
         else:
             sys.path[0] = str(Path(program).parent)
             sys.argv = [program, *rest]

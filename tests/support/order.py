@@ -49,7 +49,7 @@ class File(NamedTuple):
     load: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DomainCase:
     """What is particular to a domain.
 
@@ -175,66 +175,69 @@ class Counting:
 
 @dataclass(frozen=True)
 class Warehouse:
-    """A home with a domain's project, in one warm process."""
+    """A home with the project of some domains, in one warm process."""
 
-    case: DomainCase
     settings: Settings
     contracts: Mapping[str, Contract]
     manifest: Manifest
 
-    def drop(self, files: Iterable[File]) -> None:
+    def drop(self, case: DomainCase, files: Iterable[File]) -> None:
         """Put files into landing; of two with one name the later one stays."""
         for file in files:
             path = self.settings.landing / file.source / file.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.case.content(file))
+            path.write_bytes(case.content(file))
 
-    @property
-    def incremental(self) -> list[str]:
-        """Return the names of the incremental models; the others are always made anew."""
+    def incremental(self, case: DomainCase) -> list[str]:
+        """Return the names of a domain's incremental models; others are always made anew."""
         return sorted(
             node.name
             for node in self.manifest.parsed.nodes.values()
             if node.config.materialized == "incremental"
+            and case.domain in PurePath(node.original_file_path).parts
         )
 
-    @property
-    def followed(self) -> dict[str, Sequence[str]]:
+    def followed(self, case: DomainCase) -> dict[str, Sequence[str]]:
         """Return the marts that builds of the incremental models keep right: those among them.
 
         All marts, where only what they are made from is incremental.
         """
-        among = {
-            name: self.case.marts[name] for name in self.incremental if name in self.case.marts
-        }
-        return among or dict(self.case.marts)
+        among = {name: case.marts[name] for name in self.incremental(case) if name in case.marts}
+        return among or dict(case.marts)
 
     def build(self, *select: str, full_refresh: bool = False) -> None:
-        """Build models and whatever they come from, all of them if none are given."""
+        """Build models and whatever they come from."""
         run_build(
             self.settings,
-            select=select or ["resource_type:model"],
+            select=select,
             exclude=[f"resource_type:{kind}" for kind in ("test", "unit_test", "seed", "snapshot")],
             full_refresh=full_refresh,
             manifest=self.manifest,
         ).require_green()
 
-    def do(self, run: Run) -> None:
-        """Load and build as the run says."""
-        self.drop(run.files)
+    def do(self, runs: Mapping[DomainCase, Run]) -> None:
+        """Load and build as the runs of some domains say, all of them at once."""
+        for case, run in runs.items():
+            self.drop(case, run.files)
         load(self.settings, self.contracts)
-        models = self.incremental
-        one = models[run.model % len(models)] if models else ""
-        match run.build:
-            case _ if not models:
-                pass
-            case Build.ALL:
-                self.build(*(f"+{name}" for name in dict.fromkeys([*models, *self.followed])))
-            case Build.ONE:
-                self.build(one)
-            case Build.ONE_ANEW:
-                self.build(one, full_refresh=True)
-        if run.compacts:
+        chosen, anew = [], []
+        for case, run in runs.items():
+            models = self.incremental(case)
+            if not models:
+                continue
+            one = models[run.model % len(models)]
+            match run.build:
+                case Build.ALL:
+                    chosen += [f"+{name}" for name in [*models, *self.followed(case)]]
+                case Build.ONE:
+                    chosen.append(one)
+                case Build.ONE_ANEW:
+                    anew.append(one)
+        if chosen:
+            self.build(*dict.fromkeys(chosen))
+        if anew:
+            self.build(*anew, full_refresh=True)
+        if any(run.compacts for run in runs.values()):
             self.compact()
 
     def compact(self) -> None:

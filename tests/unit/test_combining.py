@@ -111,7 +111,7 @@ def test_rows_combine_as_the_rules_say(con: duckdb.DuckDBPyConnection, rows: lis
 
 
 @given(ROWS, ROWS)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_new_rows_added_to_known_ones_are_all_rows(
     con: duckdb.DuckDBPyConnection, before: list, came: list
 ) -> None:
@@ -123,7 +123,7 @@ def test_new_rows_added_to_known_ones_are_all_rows(
 
 
 @given(ROWS, ROWS, st.sets(st.integers(0, 5)), st.booleans())
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_what_went_is_taken_away_or_its_key_is_combined_from_all_rows(
     con: duckdb.DuckDBPyConnection,
     before: list,
