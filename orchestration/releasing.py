@@ -71,7 +71,7 @@ def release_and_compact(
     settings: Settings, command: str, *, allow_shrink: bool = False
 ) -> ReleaseReport:
     """Release, and keep files and snapshots few after the loads and builds."""
-    with lock.writer(settings, command):
+    with lock.writer(settings, command), lake.kept_attached():
         report = release(settings, keep_rollback=True, allow_shrink=allow_shrink)
         if report.is_new:
             with lake.connect(settings) as opened:

@@ -1,15 +1,18 @@
 """The lake is opened again and again in one process, each time as if for the first time."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import duckdb
+import houses
 import psutil
 import pytest
 
-from boathouse import catalog, lake
+from boathouse import catalog, lake, pipeline
 from boathouse.contracts import load_contracts
 from boathouse.settings import MIB, Settings
+from boathouse.sql import identifier
 
 
 @pytest.fixture
@@ -80,6 +83,83 @@ def test_lake_of_another_home_is_that_of_the_other_home(
     with lake.connect(settings) as opened:
         assert opened.rows("from lake.meta.loads") == []
     assert len(engines) == 2
+
+
+# Another one each time that the lake is attached.
+NUMBER = "select database_oid from duckdb_databases() where database_name = 'lake'"
+
+
+def attached(settings: Settings, *, read_only: bool = False) -> int:
+    """Open the lake, and return its number."""
+    with lake.connect(settings, read_only=read_only) as opened:
+        return int(opened.value(NUMBER))
+
+
+def test_lake_that_is_kept_attached_is_attached_once_and_shows_what_others_commit(
+    settings: Settings, engines: list[Any]
+) -> None:
+    with lake.kept_attached():
+        first = attached(settings)
+        code = "from boathouse import lake\nwith lake.connect(settings) as opened:\n"
+        code += (
+            "    opened.write(lambda con: con.execute('create table lake.meta.theirs (n int)'), '')"
+        )
+        with houses.python(settings, code) as other:
+            _, said = other.communicate()
+            assert other.returncode == 0, said
+        with lake.kept_attached():
+            assert attached(settings) == first
+        with lake.connect(settings) as opened:
+            assert opened.rows("from lake.meta.theirs") == []
+            assert opened.value("select getvariable('kept')") is None
+            opened.con.execute("set variable kept = 1; begin; drop table lake.meta.theirs")
+        assert attached(settings, read_only=True) != first
+        again = attached(settings)
+        assert again != first
+        with pytest.raises(duckdb.CatalogException), lake.connect(settings) as opened:
+            opened.con.execute("from lake.meta.no_such_table")
+        assert attached(settings) == attached(settings)
+    assert attached(settings) != attached(settings), "outside, each time anew"
+    with lake.connect(settings) as opened:
+        assert opened.rows("from lake.meta.theirs") == [], "what was not committed was undone"
+    assert len(engines) == 1, "but for the one after the error"
+
+
+def test_another_thread_may_open_the_lake_that_is_kept_attached(settings: Settings) -> None:
+    with lake.kept_attached(), ThreadPoolExecutor(4) as pool:
+        numbers = set(pool.map(lambda _: attached(settings), range(20)))
+        assert attached(settings) == attached(settings)
+    assert len(numbers) > 1, "they keep nothing attached"
+
+
+def test_run_attaches_the_lake_once(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    attach = lake.attach
+
+    def noted(con: duckdb.DuckDBPyConnection, *arguments: Any, **more: Any) -> lake.Lake:
+        opened = attach(con, *arguments, **more)
+        seen.append(opened.value(NUMBER))
+        return opened
+
+    monkeypatch.setattr(lake, "attach", noted)
+    pipeline.run(home)
+    assert len(seen) > 2 and len(set(seen)) == 1
+
+
+def test_tables_without_rows_have_statistics_and_no_rows(settings: Settings) -> None:
+    with lake.connect(settings) as opened:
+        tables = opened.rows(
+            """
+            select schemas.schema_name, tables.table_name, stats.record_count, stats.next_row_id
+            from __ducklake_metadata_lake.ducklake_table as tables
+            inner join __ducklake_metadata_lake.ducklake_schema as schemas using (schema_id)
+            left join __ducklake_metadata_lake.ducklake_table_stats as stats using (table_id)
+            """
+        )
+        assert len(tables) > 30
+        for schema, table, rows, next_row in tables:
+            assert (rows, next_row) == (0, 0), f"{schema}.{table}"
+            assert opened.rows(f"from lake.{schema}.{identifier(table)}") == []
 
 
 def test_variable_of_python_is_no_table(settings: Settings) -> None:
