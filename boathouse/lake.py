@@ -425,15 +425,15 @@ class _Idle:
         if kept is None:
             return None
         if kept.config == config:
-            return kept if kept.lake in (None, lake) else kept.detached()
+            return kept if kept.lake in (None, lake) else _let_go(kept)
         kept.con.close()
         return None
 
     def _detach(self) -> None:
         with self._lock:
             kept, self._kept = self._kept, None
-        if kept is not None:
-            self._keep(kept if kept.lake is None else kept.detached())
+        if kept is not None and (free := kept if kept.lake is None else _let_go(kept)):
+            self._keep(free)
 
     def _keep(self, engine: "_Engine") -> None:
         if engine.lake is None and engine.attaches >= MOST_ATTACHES:
@@ -470,6 +470,13 @@ class _Engine:
             self.con.close()
             raise
         return replace(self, lake=None)
+
+
+def _let_go(engine: _Engine) -> _Engine | None:
+    """Return an engine without its lake; None, and it is closed, when that cannot be reached."""
+    with contextlib.suppress(duckdb.Error):
+        return engine.detached()
+    return None
 
 
 _idle = _Idle()
