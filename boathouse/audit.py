@@ -105,14 +105,12 @@ def audit(
             catalog.ensure(opened, load_contracts(settings.project))
         models = _Models(settings, manifest or prepare_manifest(settings))
     found: list[ModelAudit] = []
-    with lake.connect(settings, read_only=True) as opened:
-        opened.con.execute("begin transaction")
+    with lake.connect(settings, read_only=True) as opened, opened.reading():
         work = _Audit(opened, models, share, seed if seed is not None else random.getrandbits(32))
         for node in work.in_turn():
             left = seconds - (time.monotonic() - started)
             found.append(work.one(node, left))
         progress = work.progress
-        opened.con.execute("rollback")
     _note(settings, found, progress)
     return AuditReport(tuple(found), share, time.monotonic() - started)
 

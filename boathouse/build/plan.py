@@ -27,7 +27,8 @@ class Plan:
 
 def make_plan(lake: Lake) -> Plan:
     """Return what is out of date, judged by what the lake keeps of project, builds and loads."""
-    outlook = Outlook(lake)
+    with lake.reading():
+        outlook = Outlook(lake)
     if not outlook.nodes:
         return Plan({"": "nothing has been built yet"}, [], [], 0)
     graph = _Graph(outlook.graph)

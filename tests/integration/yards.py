@@ -59,8 +59,7 @@ class Yard:
             }
         )
         is_plain = not settings.keys() & {"home", "catalog", "lake"}
-        if is_plain and not self.settings.home_folder.exists():
-            shutil.copytree(_empty_home(), self.settings.home_folder)
+        self._is_new = is_plain and not self.settings.home_folder.exists()
         self.settings.project.mkdir(parents=True, exist_ok=True)
         (self.settings.project / "dbt_project.yml").touch()
 
@@ -107,6 +106,9 @@ class Yard:
 
     def load(self, source: str | None = None, *, leaves: Sequence[str] = ()) -> LoadReport:
         """Load, and check that all promises were kept; `leaves` may stay in landing."""
+        if self._is_new and not lake.has_catalog(self.settings):
+            shutil.copytree(_empty_home(), self.settings.home_folder, dirs_exist_ok=True)
+        self._is_new = False
         with quick_connections():
             report = load(self.settings, self.contracts, sources=(source,) if source else ())
         check_promises(self.settings, leaves)
