@@ -420,20 +420,23 @@ class _Idle:
         return getattr(self._thread, "is_keeping", False)
 
     def _take(self, config: dict[str, Any], lake: object) -> "_Engine | None":
-        with self._lock:
-            kept, self._kept = self._kept, None
+        kept = self._taken()
         if kept is None:
             return None
         if kept.config == config:
-            return kept if kept.lake in (None, lake) else _let_go(kept)
+            return kept if kept.lake == lake else _free(kept)
         kept.con.close()
         return None
 
     def _detach(self) -> None:
+        kept = self._taken()
+        if kept is not None and (free := _free(kept)):
+            self._keep(free)
+
+    def _taken(self) -> "_Engine | None":
         with self._lock:
             kept, self._kept = self._kept, None
-        if kept is not None and (free := kept if kept.lake is None else _let_go(kept)):
-            self._keep(free)
+        return kept
 
     def _keep(self, engine: "_Engine") -> None:
         if engine.lake is None and engine.attaches >= MOST_ATTACHES:
@@ -463,20 +466,18 @@ class _Engine:
     lake: object = None
 
     def detached(self) -> "_Engine":
-        """Return it without a lake."""
-        try:
-            self.con.execute(f"detach {NAME}")
-        except BaseException:
-            self.con.close()
-            raise
+        """Return it without the lake that is attached to it."""
+        self.con.execute(f"detach {NAME}")
         return replace(self, lake=None)
 
 
-def _let_go(engine: _Engine) -> _Engine | None:
-    """Return an engine without its lake; None, and it is closed, when that cannot be reached."""
-    with contextlib.suppress(duckdb.Error):
-        return engine.detached()
-    return None
+def _free(engine: _Engine) -> _Engine | None:
+    """Return an engine without a lake; None, and it is closed, when its lake does not let go."""
+    try:
+        return engine if engine.lake is None else engine.detached()
+    except duckdb.Error:
+        engine.con.close()
+        return None
 
 
 _idle = _Idle()

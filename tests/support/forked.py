@@ -64,7 +64,7 @@ def run(
 
 
 class Process:
-    """`boathouse` or `dbt` as it runs, with what tests use of `subprocess.Popen`.
+    """`boathouse`, `dbt` or `python` (some code) as it runs, with what tests use of `Popen`.
 
     Its output goes into files, or, where there are none, into pipes. In a session of its own it
     leads all that it starts.
@@ -140,10 +140,6 @@ class Process:
     def kill(self) -> None:
         """End it at once."""
         self.send_signal(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self.send_signal(signal.SIGTERM)
 
     def __enter__(self) -> "Process":
         return self
