@@ -1,6 +1,7 @@
 """The code location: everything that Dagster shows and runs."""
 
 from collections.abc import Collection, Sequence
+from functools import cache
 
 from dagster import AssetKey, AssetsDefinition, Definitions, definitions, in_process_executor
 
@@ -68,6 +69,7 @@ def _touched(
 
 
 @definitions
+@cache  # Dagster asks twice in the process of a run; a reload is a new process
 def defs() -> Definitions:
     """Return the definitions of the project that the settings name, when Dagster asks for them."""
     return build_definitions(load_project(Settings()))

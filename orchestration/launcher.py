@@ -1,9 +1,9 @@
 """Starts the process of a run from one that has imported Dagster and dbt already.
 
-Importing both takes five seconds, more than most runs. A fork server (of the standard library)
-imports them once and forks for every run; what is ours is imported anew each time, so that a run
-uses the project as it is. A run's process holds a lock file while it lives: so anybody can tell
-whether it is still there, also after everything was killed.
+Importing both takes six seconds, more than most runs. A fork server (of the standard library)
+does that once (see `warm`) and forks for every run; what is ours is imported anew each time, so
+that a run uses the project as it is. A run's process holds a lock file while it lives: so anybody
+can tell whether it is still there, also after everything was killed.
 """
 
 import multiprocessing
@@ -27,7 +27,6 @@ from filelock import FileLock
 
 from boathouse.lock import is_file_held
 
-WARM = ("dagster._cli.api", "dagster_dbt", "dbt.cli.main", "dbt.adapters.duckdb", "sqlglot")
 PATIENCE_SECONDS = 20.0
 
 
@@ -118,7 +117,7 @@ class WarmLauncher(DagsterRunLauncher[Any], ConfigurableClass):
 @cache
 def _fork_server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(WARM))
+    context.set_forkserver_preload(["orchestration.warm"])
     return context
 
 

@@ -138,7 +138,7 @@ def build(
     With `with_stale` also what is out of date for other reasons, so that it can be released.
     """
     settings = project.settings
-    with lock.writer(settings, command_of(context)):
+    with lock.writer(settings, command_of(context)), lake.kept_attached():
         with lake.connect(settings) as opened:
             catalog.ensure(opened, load_contracts(settings.project))
         to_do, manifest = pipeline.plan(settings)

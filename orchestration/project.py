@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from boathouse.build import dbt, prepare_manifest
+from boathouse.build import manifest_file
 from boathouse.contracts import Contract, load_contracts
 from boathouse.settings import Settings
 
@@ -52,7 +52,5 @@ def _manifest(settings: Settings) -> Mapping[str, Any]:
 
     The code server parses when it loads, so that the process of a run need not.
     """
-    prepare_manifest(settings)
-    path = dbt.Folders(settings).manifest
-    manifest: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    manifest: Mapping[str, Any] = json.loads(manifest_file(settings).read_text(encoding="utf-8"))
     return manifest

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from boathouse.build import dbt
 from boathouse.build.files import project_hash
@@ -62,6 +62,19 @@ def prepare_manifest(settings: Settings) -> Manifest:
     return manifest
 
 
+def manifest_file(settings: Settings) -> Path:
+    """Parse the project if it has changed since it last was, and return dbt's `manifest.json`.
+
+    Raises:
+        BuildError: the project cannot be parsed; says where and why.
+    """
+    with using(settings):
+        is_current = _Kept(settings, project_hash(settings.project)).is_current()
+    if not is_current:
+        prepare_manifest(settings)
+    return dbt.Folders(settings).manifest
+
+
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
     """Let a `with` block make millions of objects that stay: looking at them takes a second."""
@@ -90,8 +103,8 @@ class _Kept:
 
         try:
             with self._path.open("rb") as file:
-                noted = json.loads(file.readline())
-                if [noted["key"], noted["manifest"]] != [self._key, _stamp(self._manifest)]:
+                noted = self._noted(file)
+                if noted is None:
                     return None
                 nodes = [Node(**each) for each in noted["nodes"]]
                 parsed = Parsed.from_msgpack(file.read(), decoder=extended_mashumuro_decoder)
@@ -100,6 +113,20 @@ class _Kept:
         parsed.build_flat_graph()
         parsed.build_parent_and_child_maps()
         return Manifest(parsed, nodes, self.files)
+
+    def is_current(self) -> bool:
+        """Return whether dbt's `manifest.json` is of this project, parsed in this way."""
+        try:
+            with self._path.open("rb") as file:
+                return self._noted(file) is not None
+        except (OSError, ValueError, TypeError, KeyError):
+            return False
+
+    def _noted(self, file: BinaryIO) -> dict[str, Any] | None:
+        """Return the first line of what was kept; None when it is of another project."""
+        noted: dict[str, Any] = json.loads(file.readline())
+        is_ours = [noted["key"], noted["manifest"]] == [self._key, _stamp(self._manifest)]
+        return noted if is_ours else None
 
     def write(self, manifest: Manifest, stamp: list[int]) -> None:
         """Keep it, with the stamp of the `manifest.json` that was written from it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import shops
 
-from boathouse.build import dbt, prepare_manifest
+from boathouse.build import dbt, manifest_file, prepare_manifest
 from boathouse.build.files import project_hash
 from boathouse.settings import Settings
 
@@ -112,6 +112,28 @@ def test_what_was_kept_is_left_when_it_is_damaged_or_not_of_the_manifest(
     prepare_manifest(shop)
     assert parses == ["parse"] * 6
     assert json.loads(path.read_text())["nodes"]
+
+
+def test_manifest_is_written_again_only_when_it_is_not_of_this_project(
+    shop: Settings, parses: list[str]
+) -> None:
+    path = manifest_file(shop)
+    assert manifest_file(shop) == path
+    assert parses == ["parse"]
+    kept = path.with_name("parsed")
+    for spoil in (
+        lambda: kept.write_bytes(b"[]\n"),
+        lambda: kept.write_bytes(b"{"),
+        kept.unlink,
+        path.unlink,
+        lambda: path.write_text("{}"),
+        lambda: write(shop.project / "models" / "late.sql", "select 1 as one"),
+    ):
+        before = len(parses)
+        spoil()
+        nodes = json.loads(manifest_file(shop).read_text())["nodes"]
+        assert len(parses) == before + 1
+    assert any(node["name"] == "late" for node in nodes.values())
 
 
 def test_parsing_leaves_the_manifest_whole_for_who_reads_it(shop: Settings) -> None:

@@ -1,5 +1,7 @@
 """How dbt's nodes are named in Dagster, when a run is asked for, and what it is asked to make."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -256,3 +258,13 @@ def test_instance_sends_nothing_anywhere_and_lets_one_run_write_at_a_time() -> N
     settings = configuration()
     assert settings["telemetry"] == {"enabled": False}
     assert settings["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
+
+
+# -- the process of a run ------------------------------------------------------------------
+
+
+def test_runs_are_forked_from_a_process_that_has_nothing_of_the_project_but_the_list() -> None:
+    code = "import sys, orchestration.warm; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours = [each for each in done.stdout.split() if each.startswith(("boathouse", "orchestration"))]
+    assert ours == ["orchestration", "orchestration.warm"]
