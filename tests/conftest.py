@@ -2,11 +2,14 @@
 
 import gc
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
+import psutil
 import pytest
 from dbt_common.tests import enable_test_caching
 from support import dashboard, engine
@@ -20,6 +23,17 @@ enable_test_caching()  # what dbt has made of a macro or a template it makes aga
 
 # Hundreds of commands are started here: none should compile the project's modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A run of the warehouse waits for its disk some fifty times: where there is memory to spare, the
+# homes of tests, of which a few hundred MB are there at a time, lie in it.
+IN_MEMORY = Path("/dev/shm")
+if (
+    "TMPDIR" not in os.environ
+    and os.access(IN_MEMORY, os.W_OK)
+    and shutil.disk_usage(IN_MEMORY).free > 4 * 2**30
+    and psutil.virtual_memory().available > 8 * 2**30
+):
+    tempfile.tempdir = os.environ["TMPDIR"] = str(IN_MEMORY)
 
 hypothesis.settings.register_profile(
     "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
