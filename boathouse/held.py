@@ -25,7 +25,7 @@ class HeldBack:
 
 
 def _file(settings: Settings) -> Path:
-    return settings.releases / "held-back.json"
+    return settings.releases_folder / "held-back.json"
 
 
 def read(settings: Settings) -> HeldBack | None:

@@ -25,7 +25,7 @@ from boathouse.errors import BoathouseError, BuildError, ReleaseError
 from boathouse.ingest.loader import Progress, load
 from boathouse.ingest.report import LoadReport
 from boathouse.maintain.snapshots import thin
-from boathouse.release import ReleaseReport
+from boathouse.release import ReleaseReport, push
 from boathouse.release import release as release_marts
 from boathouse.settings import Settings
 
@@ -39,6 +39,7 @@ class RunReport:
     load: LoadReport
     build: BuildReport | None = None
     release: ReleaseReport | None = None
+    is_pushed: bool = False  # those who pull releases see another one now
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -66,7 +67,8 @@ def run(
     """Load, build what is touched, and release; one writer from beginning to end.
 
     Only what is out of date is built: see `boathouse.build.plan`. With `allow_shrink` marts may
-    have lost any number of rows.
+    have lost any number of rows. With `BOATHOUSE_RELEASES` the release goes there, too, when others
+    may write again.
 
     Raises:
         BuildError: a model or test failed; what was loaded stays loaded, nothing is released.
@@ -115,6 +117,10 @@ def run(
             with lake.connect(settings) as opened:
                 compact(opened)
                 thin(opened, settings)
+    before_push = time.monotonic()
+    report.is_pushed = push(settings)
+    if report.is_pushed:
+        report.seconds["push"] = time.monotonic() - before_push
     report.seconds["all"] = time.monotonic() - started
     return report
 

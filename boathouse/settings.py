@@ -33,6 +33,7 @@ _NEARLY = 0.9
 _MEMORY = re.compile(r"\d+(\.\d+)? *[KMGT](i?B)?", re.IGNORECASE)
 # In a path DuckDB takes them for a pattern, for the end of a name, or for a separator.
 _NO_PATH = re.compile(r"[?*\[\\\x00-\x1f]")
+_PREFIX = re.compile(r"s3://[^/?#\s]+(/[^?#\s]*)?")
 
 
 def project_folder() -> Path:
@@ -73,6 +74,9 @@ class Settings(BaseSettings):
         default="", repr=False, description="sqlite:<path> or a PostgreSQL address."
     )  # which may hold a password
     lake: str = Field(default="", description="Folder or s3:// prefix of the Parquet files.")
+    releases: str = Field(
+        default="", description="s3:// prefix to which releases go, and are pulled from."
+    )
     s3_endpoint: str = Field(
         default_factory=_endpoint_of_aws,
         description="Address of an S3 server that is not Amazon's: http(s)://host:port.",
@@ -152,7 +156,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _enter_environment(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Make the environment's folder the home; catalogue and lake of an environment lie in it.
+        """Make the environment's folder the home, in which its catalogue, lake and releases lie.
 
         Doing so again changes nothing: a process that is started inside finds the same home.
         """
@@ -162,7 +166,7 @@ class Settings(BaseSettings):
         home = Path(values.get("home", "data"))
         if (home.parent.name, home.name) != (ENVIRONMENTS, env):
             home = home / ENVIRONMENTS / env
-        return {**values, "home": home, "catalog": "", "lake": ""}
+        return {**values, "home": home, "catalog": "", "lake": "", "releases": ""}
 
     @model_validator(mode="after")
     def _require_environment(self) -> Self:
@@ -172,11 +176,11 @@ class Settings(BaseSettings):
                 f"There is no environment {self.env!r} in {self.home_folder.parents[1]}.",
                 hint="`boathouse env list` names them; `boathouse env create` makes one.",
             )
-        if is_environment and (self.catalog or self.lake):
+        if is_environment and (self.catalog or self.lake or self.releases):
             raise UsageError(
-                f"{self.home_folder} is an environment, whose catalogue and lake lie in it, but "
-                "BOATHOUSE_CATALOG or BOATHOUSE_LAKE says otherwise.",
-                hint="Name it with BOATHOUSE_ENV or --env, or unset both.",
+                f"{self.home_folder} is an environment, whose catalogue, lake and releases lie in "
+                "it, but BOATHOUSE_CATALOG, BOATHOUSE_LAKE or BOATHOUSE_RELEASES says otherwise.",
+                hint="Name it with BOATHOUSE_ENV or --env, or unset them.",
             )
         return self
 
@@ -216,6 +220,13 @@ class Settings(BaseSettings):
         if "://" in value and not value.startswith("s3://"):
             raise ValueError("it should be a folder, or s3://bucket/prefix")
         return value
+
+    @field_validator("releases")
+    @classmethod
+    def _require_prefix(cls, value: str) -> str:
+        if value and not _PREFIX.fullmatch(value):
+            raise ValueError("it should be s3://bucket/prefix")
+        return value.rstrip("/")
 
     @field_validator("s3_endpoint")
     @classmethod
@@ -274,7 +285,7 @@ class Settings(BaseSettings):
         return Path("~/.cache/boathouse").expanduser() / home.relative_to(home.anchor)
 
     @property
-    def releases(self) -> Path:
+    def releases_folder(self) -> Path:
         """Return the folder of kept releases."""
         return self.home_folder / "releases"
 

@@ -1,16 +1,22 @@
 """One look at everything: sources, what waits, the last build, the current release."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from boathouse import catalog, identity, lake, lock
+import duckdb
+
+from boathouse import catalog, identity, lake, lock, pulled
 from boathouse.build.report import INTERRUPTED
 from boathouse.contracts import load_contracts
 from boathouse.errors import IdentityError
 from boathouse.ingest import deliveries
 from boathouse.release import current_release, held_back
 from boathouse.settings import Settings
+from boathouse.sql import literal
 
 _RUNNING = "running"
 
@@ -67,6 +73,7 @@ class Status:
     last_build: BuildStatus | None
     blockers: list[str]
     current_release: Any
+    pulled_from: str  # where the releases come from, of a home without a lake; else empty
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
@@ -74,7 +81,10 @@ class Status:
 
 
 def collect(settings: Settings) -> Status:
-    """Return the state of the warehouse; reads only, and works before there is any lake."""
+    """Return the state of the warehouse; reads only, and works before there is any lake.
+
+    Of a home that pulls its releases it is what the current one tells.
+    """
     contracts = load_contracts(settings.project)
     waiting = {
         source: len(files)
@@ -85,8 +95,13 @@ def collect(settings: Settings) -> Status:
     writer = lock.holder(settings) if lock.is_held(settings) else None
     facts: dict[str, tuple[Any, ...]] = {}
     last_build, blockers = None, []
+    current, address = current_release(settings), pulled.source(settings)
     try:
-        if lake.exists(settings):
+        if address and current is not None:
+            with _release_as_lake(current.path) as opened:
+                facts = {row[0]: row[1:] for row in opened.rows(_SOURCES)}
+                last_build = _noted_build(opened)
+        elif lake.exists(settings):
             with lake.connect(settings, read_only=True) as opened:
                 if settings.postgres is not None:
                     writer = lock.shared_holder(opened.con)
@@ -112,8 +127,17 @@ def collect(settings: Settings) -> Status:
         sources,
         last_build,
         blockers,
-        current_release(settings),
+        current,
+        address,
     )
+
+
+@contextmanager
+def _release_as_lake(path: Path) -> Iterator[lake.Lake]:
+    """Open a release, whose schema `meta` has what the lake's had, in the place of the lake."""
+    with duckdb.connect() as con:
+        con.execute(f"attach {literal(str(path))} as lake (read_only)")
+        yield lake.Lake(con)
 
 
 _SOURCES = """

@@ -24,6 +24,7 @@ from boathouse.errors import (
     InTheWayError,
     LakeError,
     ShortMemoryError,
+    UnexpectedError,
     UnreachableError,
     chain,
 )
@@ -113,7 +114,7 @@ _KINDS = (
         "Something else lies where a folder of the home has to be",
         "Move it away; Boathouse makes its folders itself.",
         _words("not a directory", "too many (levels of )?symbolic links"),
-        frozenset({errno.ENOTDIR, errno.ELOOP}),
+        frozenset({errno.ENOTDIR, errno.ELOOP, errno.EEXIST}),
     ),
     _Kind(
         ShortMemoryError,
@@ -150,6 +151,13 @@ def as_expected(error: BaseException, settings: Settings) -> BoathouseError | No
             named = each.filename if isinstance(each, OSError) else None
             return _made(kind, _text(each), settings, named)
     return None
+
+
+def told(error: Exception, settings: Settings) -> BoathouseError:
+    """Return the error that a person is told of for any that was raised."""
+    if trouble := as_expected(error, settings):
+        return trouble
+    return error if isinstance(error, BoathouseError) else UnexpectedError(error)
 
 
 def of_lake(error: duckdb.Error, settings: Settings) -> LakeError | None:

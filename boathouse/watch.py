@@ -14,7 +14,6 @@ from boathouse.errors import (
     BoathouseError,
     BuildError,
     ContractError,
-    UnexpectedError,
     UnreadError,
 )
 from boathouse.heartbeat import Heartbeat
@@ -23,7 +22,7 @@ from boathouse.ingest.deliveries import Delivery
 from boathouse.ingest.report import LoadReport
 from boathouse.release import files
 from boathouse.settings import Settings
-from boathouse.surroundings import as_expected
+from boathouse.surroundings import told
 
 FIRST_PAUSE_SECONDS = 1.0
 MOST_PAUSE_SECONDS = 60.0
@@ -84,7 +83,7 @@ class _Watch:
             try:
                 self._look()
             except Exception as error:
-                self._note(self._as_told(error))
+                self._note(told(error, self._settings))
             self._heartbeat.end_round(self._trouble.message if self._trouble else "")
             self._stop.wait(interval)
         self._heartbeat.end()
@@ -128,11 +127,6 @@ class _Watch:
 
     def _beat(self) -> None:
         self._heartbeat.beat(self._trouble.message if self._trouble else "")
-
-    def _as_told(self, error: Exception) -> BoathouseError:
-        if trouble := as_expected(error, self._settings):
-            return trouble
-        return error if isinstance(error, BoathouseError) else UnexpectedError(error)
 
     def _note(self, error: BoathouseError) -> None:
         """Tell of a trouble, and wait longer before the next try than before the last one."""

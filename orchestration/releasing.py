@@ -20,7 +20,7 @@ from pydantic import Field
 from boathouse import lake, lock
 from boathouse.compaction import compact
 from boathouse.maintain.snapshots import thin
-from boathouse.release import ReleaseReport, release, rollback
+from boathouse.release import ReleaseReport, push, release, rollback
 from boathouse.settings import Settings
 from orchestration.project import Project
 from orchestration.results import release_metadata
@@ -70,13 +70,14 @@ def release_asset(project: Project, marts: Iterable[AssetKey]) -> AssetsDefiniti
 def release_and_compact(
     settings: Settings, command: str, *, allow_shrink: bool = False
 ) -> ReleaseReport:
-    """Release, and keep files and snapshots few after the loads and builds."""
+    """Release, keep files and snapshots few after the loads and builds, and push what is shown."""
     with lock.writer(settings, command), lake.kept_attached():
         report = release(settings, keep_rollback=True, allow_shrink=allow_shrink)
         if report.is_new:
             with lake.connect(settings) as opened:
                 compact(opened)
                 thin(opened, settings)
+    push(settings)
     return report
 
 

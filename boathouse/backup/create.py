@@ -182,7 +182,7 @@ def _require_room(settings: Settings, path: Path, wanted: list[lake_files.LakeFi
 
 def _others(settings: Settings) -> list[Path]:
     """Return what a backup holds beside the lake, but for what is small."""
-    return [settings.archive, settings.releases]
+    return [settings.archive, settings.releases_folder]
 
 
 def _releases(settings: Settings, held: ExitStack) -> tuple[dict[str, BinaryIO], int | None]:

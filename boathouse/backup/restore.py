@@ -137,7 +137,7 @@ def _finish(made: Settings, beside: Path, contents: Contents) -> None:
     """Make the unpacked files a home, and try whether it opens."""
     there = made.model_copy(update={"home": beside})
     _move_catalog(beside / CATALOG, there)
-    for path in there.releases.glob("*"):
+    for path in there.releases_folder.glob("*"):
         path.chmod(_READ_ONLY)
     if contents.current_release is not None:
         show(there, contents.current_release)

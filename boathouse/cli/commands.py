@@ -166,11 +166,17 @@ def release(allow_shrink: AllowShrink = False, json: Json = False, debug: Debug 
     from dataclasses import asdict
 
     from boathouse.cli import show
+    from boathouse.release import push
     from boathouse.release import release as release_marts
 
     settings = _settings()
     report = release_marts(settings, allow_shrink=allow_shrink)
-    print_json(asdict(report)) if json else show.release_report(report, settings.warehouse)
+    is_pushed = push(settings, is_asked=True)
+    if json:
+        print_json({**asdict(report), "is_pushed": is_pushed})
+        return
+    show.release_report(report, settings.warehouse)
+    show.pushed(settings.releases if is_pushed else "")
 
 
 @app.command(epilog="Example: `boathouse run`")
@@ -193,7 +199,7 @@ def run(
             on_build=lambda node: building(node.index, node.total),
             allow_shrink=allow_shrink,
         )
-    print_json(report.as_dict()) if json else show.run_report(report, settings.warehouse)
+    print_json(report.as_dict()) if json else show.run_report(report, settings)
     if strict and report.load.has_rejects:
         raise typer.Exit(EXIT_REJECTS)
 
@@ -284,6 +290,43 @@ def releases(json: Json = False, debug: Debug = False) -> None:
 
     kept = list_releases(_settings())
     print_json([asdict(item) for item in kept]) if json else show.releases(kept)
+
+
+@app.command(epilog="Example: `boathouse pull --follow`")
+def pull(
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on, and take each new release.")
+    ] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 5.0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Take the newest release from BOATHOUSE_RELEASES, to be read here without the lake."""
+    from dataclasses import asdict
+
+    from boathouse.cli import show
+    from boathouse.release import pull as pulling
+
+    settings = _settings()
+
+    def tell(report: Any) -> None:
+        print_json(asdict(report)) if json else show.pulled(report, settings)
+        sys.stdout.flush()
+
+    if not follow:
+        tell(pulling.pull(settings))
+        return
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it outlives the terminal it was started in
+    stop = _stop_on_ctrl_c()
+    if not json:
+        typer.echo(f"Following {settings.releases} every {interval:g} s. Ctrl-C ends it.")
+    pulling.follow(
+        settings,
+        interval=interval,
+        stop=stop,
+        on_pull=tell,
+        on_error=lambda error: typer.echo(f"✗ {error}", err=True),
+    )
 
 
 @app.command(epilog="Example: `boathouse rollback 7`")

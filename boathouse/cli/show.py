@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from boathouse import disk
+
 if TYPE_CHECKING:  # the core is imported by the command that needs it: starting stays quick
     from boathouse.api_keys import ApiKey
     from boathouse.audit import AuditReport
@@ -25,7 +27,9 @@ if TYPE_CHECKING:  # the core is imported by the command that needs it: starting
     from boathouse.maintain import MaintenanceReport
     from boathouse.pipeline import RunReport
     from boathouse.release import ReleaseInfo, ReleaseReport
+    from boathouse.release.pull import PullReport
     from boathouse.scaffold import Scaffold
+    from boathouse.settings import Settings
     from boathouse.status import Status
     from boathouse.trial import Trial
 
@@ -128,13 +132,34 @@ def release_report(report: ReleaseReport, warehouse: object) -> None:
     _lines(_DAMAGED, report.damaged)
 
 
-def run_report(report: RunReport, warehouse: object) -> None:
+def pushed(address: str) -> None:
+    """Print to where a release has gone, if it has."""
+    if address:
+        console.print(f"Pushed to {address}.", markup=False)
+
+
+def pulled(report: PullReport, settings: Settings) -> None:
+    """Print what a pull has brought."""
+    release = report.release
+    if not report.is_new:
+        console.print(f"Release {release.release_id} is here already.")
+        return
+    console.print(
+        f"{datetime.now():%H:%M:%S}  release {release.release_id} of "
+        f"{release.released_at:%Y-%m-%d %H:%M} UTC → {settings.warehouse} "
+        f"({disk.shown(report.bytes_taken)} taken; {report.seconds:.1f} s)",
+        markup=False,
+    )
+
+
+def run_report(report: RunReport, settings: Settings) -> None:
     """Print what the main job did, and what to do next."""
     load_report(report.load)
     if report.build is not None:
         build_report(report.build)
     if report.release is not None:
-        release_report(report.release, warehouse)
+        release_report(report.release, settings.warehouse)
+    pushed(settings.releases if report.is_pushed else "")
     seconds = ", ".join(f"{step} {took:.1f} s" for step, took in report.seconds.items())
     if not report.has_changes:
         console.print(f"Nothing changed. ({seconds})")
@@ -160,6 +185,8 @@ def watch_line(report: RunReport) -> None:
     parts = [f"{_plural(files, 'file')}, {_plural(loaded, 'row')} loaded, {rejected:,} rejected"]
     if report.release is not None:
         parts.append(f"release {report.release.release.release_id}")
+    if report.is_pushed:
+        parts.append("pushed")
     parts.append(f"{report.seconds['all']:.1f} s")
     console.print(f"{datetime.now():%H:%M:%S}  {' · '.join(parts)}")
     _lines(_DAMAGED, report.release.damaged if report.release is not None else ())
@@ -218,6 +245,12 @@ def status(state: Status) -> None:
             _number(source.files_rejected),
         )
     console.print(table)
+    if state.pulled_from:
+        console.print(
+            f"This home has no lake: its releases come from {state.pulled_from}, and the rest is "
+            "what the current one tells. `boathouse pull` takes the newest.",
+            markup=False,
+        )
     if state.last_build is None:
         console.print("Last build: none yet. Run `boathouse run`.")
     else:

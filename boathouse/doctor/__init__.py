@@ -8,7 +8,7 @@ from functools import partial
 
 import duckdb
 
-from boathouse import lake
+from boathouse import lake, pulled
 from boathouse.doctor import deep_checks, home_checks, lake_checks
 from boathouse.doctor.findings import Diagnosis, Finding, Level, found
 from boathouse.errors import LakeError
@@ -32,10 +32,13 @@ def _findings(settings: Settings, is_deep: bool) -> Iterator[Finding]:
     if lake.has_catalog(settings):
         yield from found(settings, "catalogue", lambda: lake_checks.check_catalog_file(settings))
         yield from found(settings, "catalogue", lambda: _in_lake(settings, is_deep))
+    elif pulled.source(settings):
+        yield from found(settings, "catalogue", lambda: home_checks.check_pulled(settings))
     else:
         yield from found(settings, "catalogue", lambda: lake_checks.check_nothing(settings))
     yield from found(settings, "disk", lambda: home_checks.check_disk(settings))
     yield from found(settings, "release", lambda: home_checks.check_release(settings))
+    yield from found(settings, "release", lambda: home_checks.check_pushed(settings))
     if is_deep:
         yield from found(settings, "release", lambda: deep_checks.check_releases(settings))
     yield from found(settings, "watch", lambda: home_checks.check_watch(settings))

@@ -10,7 +10,7 @@ import duckdb
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from boathouse import disk, heartbeat, lake_files
+from boathouse import disk, heartbeat, lake_files, pulled
 from boathouse.contracts import load_contracts
 from boathouse.doctor.findings import Finding
 from boathouse.ingest import deliveries
@@ -19,6 +19,7 @@ from boathouse.lake import Lake
 from boathouse.release import ReleaseInfo, current_release, damage, list_releases, readers
 from boathouse.release.about import read_base
 from boathouse.release.files import kept_ids
+from boathouse.release.store import Store
 from boathouse.settings import MIB, Settings, mistyped_variables
 
 _LEAST_FREE = 200 * MIB
@@ -46,7 +47,7 @@ def check_release(settings: Settings) -> Iterator[Finding]:
             "release",
             "problem",
             f"Kept releases that cannot be read: {', '.join(map(str, broken))}.",
-            f"Delete these files from {settings.releases}, or restore a backup.",
+            f"Delete these files from {settings.releases_folder}, or restore a backup.",
         )
     current = current_release(settings)
     if current is None:
@@ -100,6 +101,33 @@ def _check_readers(settings: Settings, current: ReleaseInfo) -> Iterator[Finding
             "put there.",
             f"Keep tables of your own in another file and attach this one; {put_right}",
         )
+
+
+def check_pulled(settings: Settings) -> Iterator[Finding]:
+    """Say that there is no lake here, and need not be."""
+    told = f"This home has no lake: it pulls its releases from {pulled.source(settings)}."
+    yield Finding("catalogue", "ok", told)
+
+
+def check_pushed(settings: Settings) -> Iterator[Finding]:
+    """Look whether those who pull releases are shown the one that readers see here."""
+    current = current_release(settings)
+    if not settings.releases or current is None:
+        return
+    there = Store(settings).current()
+    if there is not None and there.stored.release_id == current.release_id:
+        told = f"{settings.releases} shows it, too."
+        yield Finding("release", "ok", told)
+        return
+    command = "pull" if pulled.source(settings) else "run"
+    shown = f"release {there.stored.release_id}" if there is not None else "no release"
+    yield Finding(
+        "release",
+        "warning",
+        f"{settings.releases} shows {shown}, and readers here see release {current.release_id}.",
+        f"`boathouse {command}` brings the newest; after a rollback elsewhere it is as it should "
+        "be.",
+    )
 
 
 def check_release_snapshot(opened: Lake, settings: Settings) -> Iterator[Finding]:

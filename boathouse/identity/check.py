@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from boathouse import lake_place
+from boathouse import lake_place, pulled
 from boathouse.errors import IdentityError
 from boathouse.identity import marks
 from boathouse.identity.marks import Facts, HomeMark, Mark
@@ -37,6 +37,12 @@ def require_unused(
     Raises:
         IdentityError: says what was expected, what was found, and what to do.
     """
+    if address := pulled.source(settings):
+        raise IdentityError(
+            f"{settings.home_folder} pulls its releases from {address}, and has no lake.",
+            hint="What they are made of is loaded, built and kept where they are made. To have a "
+            "lake here as well, set BOATHOUSE_HOME to an empty folder.",
+        )
     found = next(_uses(settings, con, besides), None)
     if found is not None:
         raise IdentityError(
@@ -59,7 +65,7 @@ def _uses(
     if home is not None:
         yield f"{settings.home_folder} belongs to {home}"
     if next(_kept(settings), None) is not None:
-        yield f"{settings.releases} has releases"
+        yield f"{settings.releases_folder} has releases"
     if settings.warehouse.exists():
         yield f"{settings.warehouse} is there"
     if any(path.is_file() for path in settings.archive.rglob("*")):
@@ -251,7 +257,9 @@ class _Suspicion:
 def _kept(settings: Settings) -> Iterator[tuple[int, Path]]:
     """Yield kept releases with their files, newest first."""
     files = {
-        int(path.stem): path for path in settings.releases.glob("*.duckdb") if path.stem.isdecimal()
+        int(path.stem): path
+        for path in settings.releases_folder.glob("*.duckdb")
+        if path.stem.isdecimal()
     }
     yield from sorted(files.items(), reverse=True)
 

@@ -25,9 +25,9 @@ UNCOUNTED = 0
 _SHOWN = 8  # characters of an identity
 
 
-def shown(lake: str) -> str:
+def shown(lake: str | None) -> str:
     """Return a lake's identity as people are shown it."""
-    return f"lake {lake[:_SHOWN]}"
+    return f"lake {lake[:_SHOWN]}" if lake else "a lake without a name"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Only this package writes it. Nothing here builds: what may be released is told b
 
 from boathouse.release.files import current_release, list_releases
 from boathouse.release.publish import held_back, release, rollback
+from boathouse.release.push import push
 from boathouse.release.report import MartReport, ReleaseInfo, ReleaseProgress, ReleaseReport
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "current_release",
     "held_back",
     "list_releases",
+    "push",
     "release",
     "rollback",
 ]

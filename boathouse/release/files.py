@@ -21,17 +21,17 @@ from boathouse.settings import Settings
 
 def kept_path(settings: Settings, release_id: int) -> Path:
     """Return where a release is kept."""
-    return settings.releases / f"{release_id}.duckdb"
+    return settings.releases_folder / f"{release_id}.duckdb"
 
 
 def temporary_path(settings: Settings, release_id: int) -> Path:
     """Return where a release is written before anybody may see it."""
-    return settings.releases / f".{release_id}.duckdb.tmp"
+    return settings.releases_folder / f".{release_id}.duckdb.tmp"
 
 
 def kept_ids(settings: Settings) -> list[int]:
     """Return the ids of all kept releases, oldest first."""
-    stems = (path.stem for path in settings.releases.glob("*.duckdb"))
+    stems = (path.stem for path in settings.releases_folder.glob("*.duckdb"))
     return sorted(int(stem) for stem in stems if stem.isdecimal())
 
 
@@ -166,7 +166,7 @@ def name_shown(settings: Settings) -> None:
 def _name(settings: Settings, release_id: int) -> None:
     with suppress(FileNotFoundError):  # named by another process at this moment
         temporary_path(settings, release_id).replace(kept_path(settings, release_id))
-    sync(settings.releases)
+    sync(settings.releases_folder)
 
 
 def show(settings: Settings, release_id: int) -> None:
@@ -199,7 +199,7 @@ def spoilt_for_readers(settings: Settings, *, is_deep: bool = False) -> int | No
 
 def tidy(settings: Settings) -> None:
     """Mend what a killed process has left: finish naming its release, delete the rest."""
-    settings.releases.mkdir(parents=True, exist_ok=True)
+    settings.releases_folder.mkdir(parents=True, exist_ok=True)
     for link in settings.home_folder.glob(".warehouse.*.tmp"):
         link.unlink(missing_ok=True)
     name_shown(settings)
@@ -219,7 +219,7 @@ def leftovers(settings: Settings) -> list[Path]:
     found = [
         path
         for pattern in (".*.tmp*", "*.lookups.sqlite", "*.sha256")
-        for path in settings.releases.glob(pattern)
+        for path in settings.releases_folder.glob(pattern)
         if path not in needed
     ]
     return [*found, *readers.leftovers(settings)]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from boathouse import disk, held, identity, lake, lock, surroundings
+from boathouse import disk, held, identity, lake, lock, pulled, surroundings
 from boathouse.build.blockers import Blocker, find_blockers, keep_latest_results
 from boathouse.checkpoints import reached
 from boathouse.contracts import load_contracts
@@ -26,6 +26,7 @@ from boathouse.release.audit import audit
 from boathouse.release.contents import read_contents
 from boathouse.release.freshness import update_freshness
 from boathouse.release.plan import Plan, Way, from_nothing, make_plan, touched
+from boathouse.release.push import push
 from boathouse.release.report import (
     MartReport,
     OnProgress,
@@ -356,11 +357,18 @@ def rollback(settings: Settings, release_id: int | None = None) -> ReleaseInfo:
     """Put an earlier release back, by default the one before the current, and return it.
 
     Readers see it at once, even while another process writes: `meta.releases` is then left to
-    whoever releases next. A release that is just being made still comes after it.
+    whoever releases next. A release that is just being made still comes after it. Those who pull
+    from `BOATHOUSE_RELEASES` see it, too.
 
     Raises:
-        ReleaseError: it is not kept (says which are), or is damaged.
+        ReleaseError: it is not kept (says which are), or is damaged; or it was pulled.
+        IdentityError, DeniedError, UnreachableError: see `push`; readers here see it.
     """
+    if address := pulled.source(settings):
+        raise ReleaseError(
+            f"The releases here are pulled from {address}.",
+            hint="`boathouse rollback` where they are made, and whoever pulls sees it.",
+        )
     files.name_shown(settings)
     kept = files.list_releases(settings)
     current = files.current_id(settings)
@@ -384,6 +392,7 @@ def rollback(settings: Settings, release_id: int | None = None) -> ReleaseInfo:
                 lake.connect(settings) as opened,
             ):
                 note_releases(opened, files.list_releases(settings))
+    push(settings, is_asked=True)
     shown = files.current_release(settings)
     assert shown is not None
     return shown

@@ -49,7 +49,7 @@ def released(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Return a connection to a copy of what the server serves."""
     path = tmp_path_factory.mktemp("released") / "2.duckdb"
-    copyfile(nine_domains.releases / "2.duckdb", path)
+    copyfile(nine_domains.releases_folder / "2.duckdb", path)
     with duckdb.connect(str(path), read_only=True) as con:
         con.execute("set timezone = 'UTC'")
         yield con
@@ -533,7 +533,7 @@ def test_last_good_release_is_kept_when_its_file_goes_or_is_spoilt(own: Settings
 
 def test_file_that_is_spoilt_in_place_is_a_problem_and_not_a_defect(own: Settings) -> None:
     with serving(own) as client:
-        path = own.releases / "2.duckdb"
+        path = own.releases_folder / "2.duckdb"
         path.chmod(0o644)
         path.write_bytes(os.urandom(path.stat().st_size // 2))
         for mart in client.json("/marts")["items"]:
@@ -543,7 +543,7 @@ def test_file_that_is_spoilt_in_place_is_a_problem_and_not_a_defect(own: Setting
 
 
 def test_release_without_look_ups_is_served_but_for_them(own: Settings) -> None:
-    for path in own.releases.glob("*.sqlite"):
+    for path in own.releases_folder.glob("*.sqlite"):
         path.unlink()
     with serving(own) as client:
         assert client.json("/marts/dim_players")["count"]
@@ -552,7 +552,7 @@ def test_release_without_look_ups_is_served_but_for_them(own: Settings) -> None:
 
 
 def test_release_without_one_look_up_is_served_but_for_that(own: Settings) -> None:
-    for path in own.releases.glob("*.sqlite"):
+    for path in own.releases_folder.glob("*.sqlite"):
         path.chmod(0o644)
         with closing(sqlite3.connect(path)) as con, con:
             con.execute("delete from lookups where name like '%.completed_sessions'")

@@ -279,7 +279,7 @@ def test_releases_come_back_with_the_one_that_readers_saw(house: Settings, tmp_p
     assert [each.release_id for each in list_releases(again)] == [2, 1]
     assert houses.released_marts(again) == houses.released_marts(house)
     assert not os.access(again.warehouse, os.W_OK) or os.geteuid() == 0
-    assert again.warehouse.read_bytes() == (again.releases / "1.duckdb").read_bytes()
+    assert again.warehouse.read_bytes() == (again.releases_folder / "1.duckdb").read_bytes()
     maintain(again.model_copy(update=AT_ONCE))
     with lake.connect(again, read_only=True, version=shown.lake_snapshot) as opened:
         players = opened.value("select count(*) from lake.marts.dim_players")

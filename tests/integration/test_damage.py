@@ -53,7 +53,7 @@ def flip(path: Path, at: int, length: int = 64) -> None:
 
 
 def released_file(settings: Settings, release_id: int = 1) -> Path:
-    return settings.releases / f"{release_id}.duckdb"
+    return settings.releases_folder / f"{release_id}.duckdb"
 
 
 def flip_block(settings: Settings) -> None:

@@ -83,7 +83,7 @@ def test_page_of_a_damaged_release_says_what_to_do(
     home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = copy_released(home, tmp_path / "home")
-    newest = own.releases / "2.duckdb"
+    newest = own.releases_folder / "2.duckdb"
     newest.chmod(0o644)
     with newest.open("r+b") as file:
         file.truncate(20_000)
@@ -141,7 +141,7 @@ def test_new_release_is_shown_on_the_next_run_and_the_old_one_stays_readable(
     rollback(own, 1)
     assert "Release 1" in texts(open_page("overview"))
     assert place.current().release_id == 1
-    shutil.rmtree(own.releases)
+    shutil.rmtree(own.releases_folder)
     assert shown.run("select count(*) from marts.dim_players", {}).item() == (
         place.current().run("select count(*) from marts.dim_players", {}).item() + 3
     )

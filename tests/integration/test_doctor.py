@@ -93,7 +93,7 @@ def change_release(settings: Settings) -> None:
 
 
 def break_kept_release(settings: Settings) -> None:
-    (settings.releases / "2.duckdb").write_bytes(b"no database")
+    (settings.releases_folder / "2.duckdb").write_bytes(b"no database")
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def without_identity(settings: Settings) -> Settings:
     (settings.home_folder / identity.FILE).unlink()
     Path(settings.data_path, identity.FILE).unlink()
     in_catalog(settings, "delete from ducklake_metadata where key like 'boathouse%'")
-    for path in settings.releases.glob("*.duckdb"):
+    for path in settings.releases_folder.glob("*.duckdb"):
         for each in (path, lookups.beside(path)):
             each.chmod(0o644)
         with duckdb.connect(str(path)) as con:
@@ -330,7 +330,7 @@ def mark_catalog(settings: Settings) -> None:
 
 
 def mark_release(settings: Settings) -> None:
-    path = settings.releases / "1.duckdb"
+    path = settings.releases_folder / "1.duckdb"
     path.chmod(0o644)
     with duckdb.connect(str(path)) as con:
         con.execute(f"update meta.release set format = {identity.FORMAT + 1}")
@@ -383,7 +383,7 @@ def test_environment_is_a_lake_of_its_own(home: Settings) -> None:
     release(dev)
     assert len(carried(dev)) == len(carried(home)) == 1
     assert carried(dev).isdisjoint(carried(home))
-    shutil.copy(dev.releases / "2.duckdb", home.releases)
+    shutil.copy(dev.releases_folder / "2.duckdb", home.releases_folder)
     for command in (lambda: release(home), lambda: rollback(home), lambda: list_releases(home)):
         with pytest.raises(IdentityError, match="is of lake"):
             command()
@@ -394,7 +394,7 @@ def test_environment_is_a_lake_of_its_own(home: Settings) -> None:
 def test_look_ups_of_another_release_are_not_answered_from_and_made_anew(home: Settings) -> None:
     houses.execute(home, "delete from lake.marts.fct_sessions where session_id = 's1'")
     info = release(home).release
-    first, second = (lookups.beside(home.releases / f"{n}.duckdb") for n in (1, 2))
+    first, second = (lookups.beside(home.releases_folder / f"{n}.duckdb") for n in (1, 2))
     second.unlink()
     shutil.copy(first, second)
     with pytest.raises(ReleaseError, match="are of another release"):

@@ -237,12 +237,12 @@ def test_release_whose_maker_was_killed_before_it_had_its_name_keeps_all_of_its_
     house: Settings, dry_run: bool
 ) -> None:
     release(house)
-    files = sorted(path.name for path in house.releases.iterdir())
+    files = sorted(path.name for path in house.releases_folder.iterdir())
     assert len(files) == 3
     release_files.kept_path(house, 1).rename(release_files.temporary_path(house, 1))
     assert maintain(house, dry_run=dry_run).leftovers_removed == ()
     assert maintain(house).leftovers_removed == ()
-    assert sorted(path.name for path in house.releases.iterdir()) == files
+    assert sorted(path.name for path in house.releases_folder.iterdir()) == files
     assert not release(house).is_new
 
 

@@ -57,7 +57,7 @@ def change(settings: Settings, number: int) -> None:
 
 
 def kept(settings: Settings) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in settings.releases.iterdir()}
+    return {path.name: path.read_bytes() for path in settings.releases_folder.iterdir()}
 
 
 def seen_by_us(settings: Settings) -> set[int]:
@@ -187,14 +187,14 @@ def test_doctor_says_who_writes_and_what_to_do_and_mends_nothing(
 
 def test_home_of_before_with_a_link_to_the_release_itself_gets_a_copy(home: Settings) -> None:
     home.warehouse.unlink()
-    home.warehouse.hardlink_to(home.releases / "1.duckdb")
+    home.warehouse.hardlink_to(home.releases_folder / "1.duckdb")
     current = current_release(home)
     assert current is not None and current.release_id == 1
     assert doctor.diagnose(home).is_well
     release(home, keep_rollback=True)
     current = current_release(home)
     assert current is not None and current.release_id == 1
-    assert not home.warehouse.samefile(home.releases / "1.duckdb")
+    assert not home.warehouse.samefile(home.releases_folder / "1.duckdb")
     assert seen_by_others(home) == {"[(60,)]"}
 
 

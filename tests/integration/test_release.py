@@ -78,7 +78,7 @@ def looked_up(settings: Settings) -> list[tuple[object, ...]]:
 def assert_tidy(settings: Settings) -> None:
     """Check that what lies on the disk, what readers see and what the lake says are the same."""
     kept = list_releases(settings)
-    names = {path.name for path in settings.releases.iterdir()}
+    names = {path.name for path in settings.releases_folder.iterdir()}
     endings = ("duckdb", "lookups.sqlite", "sha256")
     names.discard("held-back.json")  # says what is in none of them
     assert names == {f"{each.release_id}.{ending}" for each in kept for ending in endings}
@@ -103,7 +103,7 @@ def test_release_shows_the_marts_as_they_are_in_the_lake(house: Settings) -> Non
 
 def test_everybody_is_led_to_a_read_only_copy_of_the_released_file(house: Settings) -> None:
     info = release(house).release
-    assert info.path == house.releases / "1.duckdb"
+    assert info.path == house.releases_folder / "1.duckdb"
     assert house.warehouse.is_symlink() and not house.warehouse.samefile(info.path)
     assert house.warehouse.read_bytes() == info.path.read_bytes()
     for path in (house.warehouse, info.path):
@@ -545,7 +545,7 @@ def test_only_the_newest_releases_are_kept_and_always_the_current_one(house: Set
 
 def test_id_of_a_release_is_never_used_again(home: Settings) -> None:
     home.warehouse.unlink()
-    shutil.rmtree(home.releases)
+    shutil.rmtree(home.releases_folder)
     assert release(home).release.release_id == 2
 
 
@@ -587,7 +587,7 @@ def test_file_system_without_links_gets_copies(
     change(house)
     release(house)
     assert not house.warehouse.is_symlink()
-    assert not house.warehouse.samefile(house.releases / "2.duckdb")
+    assert not house.warehouse.samefile(house.releases_folder / "2.duckdb")
     assert seen(house) == 61
     rollback(house)
     assert seen(house) == 60

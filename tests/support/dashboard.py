@@ -107,7 +107,7 @@ def release_again(settings: Settings, players: int = 3) -> None:
 def copy_released(settings: Settings, home: Path) -> Settings:
     """Copy what readers see, and nothing else, into another home."""
     (home / "releases").mkdir(parents=True)
-    for path in settings.releases.iterdir():
+    for path in settings.releases_folder.iterdir():
         shutil.copy(path, home / "releases")
     newest = max((home / "releases").glob("*.duckdb"), key=lambda path: int(path.stem))
     (home / "warehouse.duckdb").hardlink_to(newest)

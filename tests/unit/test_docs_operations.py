@@ -183,6 +183,19 @@ SHOWN_BY = {
         "test_copy_and_original_go_on_each_by_itself",
         "test_home_that_is_moved_and_copied_by_hand_goes_on",
     ],
+    "a run that pushes its release to `BOATHOUSE_RELEASES` is killed, or the store does not "
+    "answer": [
+        "test_run_that_was_killed_is_pushed_by_the_next",
+        "test_store_that_does_not_answer_holds_back_nothing_here",
+    ],
+    "a pull is killed, or what came is not what was put there": [
+        "test_pull_that_was_killed_shows_one_whole_release",
+        "test_damage_is_not_taken_and_can_be_mended",
+    ],
+    "two homes of one lake push at once": [
+        "test_who_is_behind_does_not_put_back_what_he_has",
+        "test_change_by_another_at_the_same_moment_is_looked_at_anew",
+    ],
     "a client writes in `warehouse.duckdb`": [
         "test_writing_client_changes_no_release_and_keeps_nobody_of_ours_out",
         "test_next_release_lets_all_others_in_while_the_client_goes_on_writing",
