@@ -179,7 +179,7 @@ def test_commands_do_without_what_takes_long_to_import(house: House, command: st
 
 def test_json_of_every_command_parses(house: House) -> None:
     """Each command in turn, in one house; those that go on and on have tests of their own."""
-    tried = {("watch",), ("simulate", "vehicles"), ("source", "new")}
+    tried = {("watch",), ("simulate", "vehicles"), ("source", "new"), ("pull",)}
 
     def json_of(*command: str, options: tuple[str, ...] = ()) -> Any:
         tried.add(command)
