@@ -36,7 +36,7 @@ class House:
     def deliver(self, files: Sequence[Path]) -> None:
         """Put files into landing."""
         for file in files:
-            shutil.copyfile(file, self.settings.landing / SOURCE / file.name)
+            shutil.copyfile(file, self.settings.landing_folder / SOURCE / file.name)
 
     def models_only(self, files: Sequence[Path]) -> Facts:
         """Load files and build what follows from them, without tests."""

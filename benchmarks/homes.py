@@ -116,7 +116,7 @@ def make_sessions(folder: str, scale: int) -> Facts:
     started = time.perf_counter()
     settings = settings_in(folder)
     options = demo.DemoOptions(scale=scale, days=14, until=LAST_DAY)
-    demo.generate(settings.landing, ["session_events"], options)
+    demo.generate(settings.landing_folder, ["session_events"], options)
     pipeline.run(settings)
     with duckdb.connect(str(settings.warehouse), read_only=True) as con:
         ((sessions,),) = con.execute("select count(*) from marts.fct_sessions").fetchall()

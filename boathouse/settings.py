@@ -33,6 +33,8 @@ _NEARLY = 0.9
 _MEMORY = re.compile(r"\d+(\.\d+)? *[KMGT](i?B)?", re.IGNORECASE)
 # In a path DuckDB takes them for a pattern, for the end of a name, or for a separator.
 _NO_PATH = re.compile(r"[?*\[\\\x00-\x1f]")
+# What may lie elsewhere than in the home, and of an environment does not.
+_PLACES = ("catalog", "lake", "landing", "releases")
 _PREFIX = re.compile(r"s3://[^/?#\s]+(/[^?#\s]*)?")
 
 
@@ -74,6 +76,9 @@ class Settings(BaseSettings):
         default="", repr=False, description="sqlite:<path> or a PostgreSQL address."
     )  # which may hold a password
     lake: str = Field(default="", description="Folder or s3:// prefix of the Parquet files.")
+    landing: str = Field(
+        default="", description="s3:// prefix where deliveries arrive, too, by source."
+    )
     releases: str = Field(
         default="", description="s3:// prefix to which releases go, and are pulled from."
     )
@@ -156,7 +161,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _enter_environment(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Make the environment's folder the home, in which its catalogue, lake and releases lie.
+        """Make the environment's folder the home, in which all that is its own lies.
 
         Doing so again changes nothing: a process that is started inside finds the same home.
         """
@@ -166,7 +171,7 @@ class Settings(BaseSettings):
         home = Path(values.get("home", "data"))
         if (home.parent.name, home.name) != (ENVIRONMENTS, env):
             home = home / ENVIRONMENTS / env
-        return {**values, "home": home, "catalog": "", "lake": "", "releases": ""}
+        return {**values, "home": home, **dict.fromkeys(_PLACES, "")}
 
     @model_validator(mode="after")
     def _require_environment(self) -> Self:
@@ -176,11 +181,12 @@ class Settings(BaseSettings):
                 f"There is no environment {self.env!r} in {self.home_folder.parents[1]}.",
                 hint="`boathouse env list` names them; `boathouse env create` makes one.",
             )
-        if is_environment and (self.catalog or self.lake or self.releases):
+        elsewhere = [name for name in _PLACES if getattr(self, name)]
+        if is_environment and elsewhere:
             raise UsageError(
-                f"{self.home_folder} is an environment, whose catalogue, lake and releases lie in "
-                "it, but BOATHOUSE_CATALOG, BOATHOUSE_LAKE or BOATHOUSE_RELEASES says otherwise.",
-                hint="Name it with BOATHOUSE_ENV or --env, or unset them.",
+                f"{self.home_folder} is an environment, in which all that is its own lies, but "
+                f"BOATHOUSE_{elsewhere[0].upper()} says otherwise.",
+                hint="Name it with BOATHOUSE_ENV or --env, or unset that.",
             )
         return self
 
@@ -221,7 +227,7 @@ class Settings(BaseSettings):
             raise ValueError("it should be a folder, or s3://bucket/prefix")
         return value
 
-    @field_validator("releases")
+    @field_validator("landing", "releases")
     @classmethod
     def _require_prefix(cls, value: str) -> str:
         if value and not _PREFIX.fullmatch(value):
@@ -261,8 +267,12 @@ class Settings(BaseSettings):
         """Return `BOATHOUSE_HOME`, spelled in one way; a relative one lies in the project."""
         return Path(os.path.realpath(self.project.absolute() / self.home))
 
+    def alone_in(self, home: Path) -> "Settings":
+        """Return the settings for a home in which all that is its own lies."""
+        return self.model_copy(update={"home": home, "env": "", **dict.fromkeys(_PLACES, "")})
+
     @property
-    def landing(self) -> Path:
+    def landing_folder(self) -> Path:
         """Return the folder where deliveries arrive, one sub-folder for each source."""
         return self.home_folder / "landing"
 

@@ -33,11 +33,11 @@ def try_out(settings: Settings, made: Sequence[Scaffold]) -> Trial:
     """
     contracts = load_contracts(settings.project)
     with tempfile.TemporaryDirectory(prefix="boathouse-trial-") as folder:
-        home = {"home": Path(folder) / "data", "env": "", "catalog": "", "lake": ""}
-        scratch = settings.model_copy(update={**home, "settle_seconds": 0})
+        alone = settings.alone_in(Path(folder) / "data")
+        scratch = alone.model_copy(update={"settle_seconds": 0})
         for each in made:
             for number, sample in enumerate(each.samples):
-                target = scratch.landing / each.source / str(number) / sample.name
+                target = scratch.landing_folder / each.source / str(number) / sample.name
                 target.parent.mkdir(parents=True)
                 shutil.copyfile(sample, target)
         loaded = load(scratch, {each.source: contracts[each.source] for each in made})

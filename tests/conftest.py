@@ -48,6 +48,7 @@ TOGETHER = (
     "tests/e2e/test_kills",
     "tests/integration/test_api",
     "tests/integration/test_dashboard",
+    "tests/integration/test_inbox",
     "tests/integration/test_known_answers",
     "tests/integration/test_long_lived_dbt",
     "tests/integration/test_object_store",

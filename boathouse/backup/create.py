@@ -262,7 +262,7 @@ def _add_archive(writing: Sink, settings: Settings, last_load: int) -> None:
 def _add_landing(writing: Sink, settings: Settings) -> None:
     """Add what was delivered whole; what somebody still writes has not been delivered yet."""
     settled_ns = time.time_ns() - int(settings.settle_seconds * 1e9)
-    for path in _files(settings.landing):
+    for path in _files(settings.landing_folder):
         with suppress(FileNotFoundError), path.open("rb") as reading:
             is_young = path.stat().st_mtime_ns > settled_ns
             if not is_young and not is_open_for_writing(reading.fileno()):

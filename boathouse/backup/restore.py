@@ -115,7 +115,7 @@ def _settings_of(settings: Settings, into: Path | None) -> Settings:
     require_local(settings, "restored")
     if into is not None:
         home = into.expanduser().absolute()
-        return settings.model_copy(update={"home": home, "catalog": "", "lake": ""})
+        return settings.alone_in(home)
     inside = settings.model_copy(update={"catalog": "", "lake": ""})
     if (settings.catalog_uri, settings.data_path) != (inside.catalog_uri, inside.data_path):
         raise UsageError(

@@ -85,12 +85,14 @@ def generate(
     except ValueError:
         raise UsageError(f"--until {until!r} is no date.", hint="Write it YYYY-MM-DD.") from None
     options = demo.DemoOptions(scale=scale, days=days, seed=seed, dirty=dirty, until=last)
-    files = demo.generate(settings.landing, list(wanted or contracts), options)
+    files = demo.generate(settings.landing_folder, list(wanted or contracts), options)
     if json:
         print_json([{"source": f.source, "file": f.path, "records": f.rows} for f in files])
         return
     records = sum(file.rows for file in files)
-    typer.echo(f"Wrote {len(files):,} demo files with {records:,} records into {settings.landing}.")
+    typer.echo(
+        f"Wrote {len(files):,} demo files with {records:,} records into {settings.landing_folder}."
+    )
 
 
 @app.command(cls=Several, epilog="Example: `boathouse load --source purchases students --strict`")
@@ -232,7 +234,8 @@ def watch(
         typer.echo(f"✗ {error}", err=True)
 
     if not json:
-        typer.echo(f"Watching {settings.landing} every {interval:g} s. Ctrl-C ends it.")
+        where = " and ".join(filter(None, (str(settings.landing_folder), settings.landing)))
+        typer.echo(f"Watching {where} every {interval:g} s. Ctrl-C ends it.")
     watch_landing(settings, interval=interval, stop=stop, on_run=on_run, on_error=on_error)
 
 
@@ -270,9 +273,10 @@ def simulate_vehicles(
     settings = _settings()
     stop = _stop_on_ctrl_c()
     if not json:
-        typer.echo(f"Writing {rate:g} files per second into {settings.landing}. Ctrl-C ends it.")
+        where = settings.landing_folder
+        typer.echo(f"Writing {rate:g} files per second into {where}. Ctrl-C ends it.")
     files = records = 0
-    for file in simulate(settings.landing, rate=rate, stop=stop, seconds=seconds):
+    for file in simulate(settings.landing_folder, rate=rate, stop=stop, seconds=seconds):
         files, records = files + 1, records + file.rows
     if json:
         print_json({"files": files, "records": records})
@@ -452,7 +456,7 @@ def source_new(
     else:
         if tried is not None:
             show.trial(tried)
-        show.after_scaffolds(made, settings.landing)
+        show.after_scaffolds(made, settings.landing_folder)
     for error in refused:
         typer.echo(f"✗ {error}", err=True)
     if refused or (tried is not None and tried.problems):

@@ -134,7 +134,7 @@ def check_archive(opened: Lake, settings: Settings) -> Iterator[Finding]:
     missing, changed, count = [], [], 0
     for source, load_id, name, sha256 in opened.rows(_ARCHIVED):
         path = ledger.archive_path(settings, source, load_id, name)
-        waiting = settings.landing / source / name  # its load was killed before it was moved
+        waiting = settings.landing_folder / source / name  # its load was killed before it was moved
         found = _sha256(path) or _sha256(waiting)
         count += 1
         if not found:

@@ -81,8 +81,8 @@ def folder(settings: Settings) -> Path:
 
 
 def settings_at(settings: Settings, home: Path) -> Settings:
-    """Return the settings for a folder whose catalogue and lake lie in it."""
-    return settings.model_copy(update={"home": home, "env": "", "catalog": "", "lake": ""})
+    """Return the settings for a folder in which all that is its own lies."""
+    return settings.alone_in(home)
 
 
 def of_name(settings: Settings, name: str) -> Settings | None:

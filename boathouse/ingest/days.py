@@ -94,11 +94,11 @@ def _put_back(settings: Settings, contract: Contract, day: date) -> None:
         raise UsageError(
             f"There is no file of {contract.source} for {day}, neither in landing nor in the "
             "archive.",
-            hint=f"Put it into {settings.landing / contract.source}, or look for it in "
+            hint=f"Put it into {settings.landing_folder / contract.source}, or look for it in "
             f"{settings.rejected / contract.source}.",
         )
     for name, original in originals.items():
-        target = settings.landing / contract.source / name
+        target = settings.landing_folder / contract.source / name
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f".{target.name}")
         shutil.copy2(original, unfinished)

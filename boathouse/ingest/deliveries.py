@@ -5,13 +5,16 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from boathouse.bucket import Entry
 from boathouse.contracts import Contract
+from boathouse.ingest import inbox
 from boathouse.settings import Settings
 
+LONGEST_NAME = 255  # bytes, on every file system in use
 _UNFINISHED_SUFFIXES = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
 
 
@@ -25,6 +28,7 @@ class Delivery:
     size: int
     modified_ns: int
     refusal: str = ""  # why it cannot even be opened, or nothing
+    entry: Entry | None = None  # of one in `BOATHOUSE_LANDING`, which is brought to `path`
 
 
 @dataclass
@@ -44,7 +48,7 @@ class Waiting:
 def make_folders(settings: Settings, contracts: Mapping[str, Contract]) -> None:
     """Make landing's folder for every source, so that a person sees where files go."""
     for source in contracts:
-        (settings.landing / source).mkdir(parents=True, exist_ok=True)
+        (settings.landing_folder / source).mkdir(parents=True, exist_ok=True)
 
 
 def find(
@@ -53,10 +57,13 @@ def find(
     """Return what waits in landing, in the order of names; of some sources only, unless empty.
 
     A file lies in its source's folder (or below), or directly in landing when exactly one
-    contract's pattern fits its name.
+    contract's pattern fits its name. So it does below `BOATHOUSE_LANDING`.
+
+    Raises:
+        DeniedError, UnreachableError: that does not let us in, or does not answer.
     """
     waiting = Waiting()
-    for entry in _entries(settings.landing):
+    for entry in _entries(settings.landing_folder):
         if entry.is_dir():
             if entry.name not in contracts:
                 waiting.unknown.append(_readable(entry.name))
@@ -69,8 +76,46 @@ def find(
             elif not only or fitting[0].source in only:
                 _add(entry, entry.name, fitting[0], waiting)
     _leave_unsettled(settings, waiting)
+    _add_stored(settings, contracts, only, waiting)
     waiting.by_source = {s: files for s, files in sorted(waiting.by_source.items()) if files}
     return waiting
+
+
+def _add_stored(
+    settings: Settings, contracts: Mapping[str, Contract], only: tuple[str, ...], waiting: Waiting
+) -> None:
+    """Add what lies in an object store, where every file is there as a whole."""
+    for entry in inbox.listed(settings):
+        first, _, rest = entry.name.partition("/")
+        fitting = [c for c in contracts.values() if not rest and c.matches(first)]
+        contract = contracts.get(first) if rest else fitting[0] if len(fitting) == 1 else None
+        name = rest or first
+        parts = entry.name.split("/")
+        if not parts[-1] or any(part.startswith(".") and part.strip(".") for part in parts):
+            continue  # a folder, or hidden
+        if contract is None or not all(map(_is_name, parts)):
+            waiting.unknown.append(_readable(entry.name))
+        elif not only or contract.source in only:
+            _add_named(
+                Delivery(
+                    contract.source,
+                    inbox.folder(settings) / contract.source / name,
+                    name,
+                    entry.size,
+                    round(entry.modified.timestamp()) * 1_000_000_000,
+                    entry=entry,
+                ),
+                contract,
+                waiting,
+            )
+    for files in waiting.by_source.values():
+        if any(file.entry for file in files):
+            files.sort(key=lambda file: file.name)
+
+
+def _is_name(part: str) -> bool:
+    """Return whether a part of an object's key can be the name of a file or folder."""
+    return part.strip(".") != "" and "\0" not in part and len(part.encode()) <= LONGEST_NAME
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -92,13 +137,6 @@ def _collect(folder: Path, contract: Contract, waiting: Waiting, below: str = ""
 
 
 def _add(entry: os.DirEntry[str], name: str, contract: Contract, waiting: Waiting) -> None:
-    readable = _readable(name)
-    base = name.rpartition("/")[2]
-    if any(fnmatchcase(base, pattern) for pattern in contract.landing.ignore):
-        return
-    if name.lower().endswith(_UNFINISHED_SUFFIXES):
-        waiting.unfinished.append(f"{contract.source}/{readable}")
-        return
     try:
         status = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -108,17 +146,24 @@ def _add(entry: os.DirEntry[str], name: str, contract: Contract, waiting: Waitin
         refusal = "is a symbolic link, which is never followed; put the file itself here"
     elif not entry.is_file(follow_symlinks=False):
         refusal = "is no regular file"
-    elif not contract.matches(name):
+    found = (status.st_size, status.st_mtime_ns, refusal)
+    _add_named(Delivery(contract.source, Path(entry.path), name, *found), contract, waiting)
+
+
+def _add_named(file: Delivery, contract: Contract, waiting: Waiting) -> None:
+    """Add a file, unless its name says that it is not meant, or not finished."""
+    name, readable = file.name, _readable(file.name)
+    base = name.rpartition("/")[2]
+    if any(fnmatchcase(base, pattern) for pattern in contract.landing.ignore):
+        return
+    if name.lower().endswith(_UNFINISHED_SUFFIXES):
+        waiting.unfinished.append(f"{contract.source}/{readable}")
+        return
+    refusal = file.refusal
+    if not refusal and not contract.matches(name):
         refusal = f"its name fits none of the patterns {', '.join(contract.landing.files)}"
     waiting.by_source.setdefault(contract.source, []).append(
-        Delivery(
-            contract.source,
-            Path(entry.path),
-            readable,
-            status.st_size,
-            status.st_mtime_ns,
-            refusal,
-        )
+        replace(file, name=readable, refusal=refusal)
     )
 
 

@@ -15,14 +15,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from boathouse.checkpoints import reached
-from boathouse.ingest.deliveries import Delivery
+from boathouse.ingest.deliveries import LONGEST_NAME, Delivery
 from boathouse.ingest.ledger import archive_path
 from boathouse.ingest.report import Outcome
 from boathouse.settings import Settings
 
 REASON_SUFFIX = ".reason.json"
 EARLIER = ".earlier"  # rejects that a later delivery of their name has made pointless
-_LONGEST_NAME = 255  # bytes, on every file system in use
 
 
 def archive(
@@ -83,7 +82,7 @@ def folders_of(name: str) -> list[str]:
 def reason_path(rejected: Path) -> Path:
     """Return where the reason of a rejected file is: beside it, under its name if that fits."""
     name = f"{rejected.name}{REASON_SUFFIX}"
-    if len(os.fsencode(name)) > _LONGEST_NAME:
+    if len(os.fsencode(name)) > LONGEST_NAME:
         name = f"{hashlib.sha256(os.fsencode(rejected.name)).hexdigest()}{REASON_SUFFIX}"
     return rejected.with_name(name)
 

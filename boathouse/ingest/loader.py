@@ -19,7 +19,7 @@ from boathouse import catalog, lake, lock
 from boathouse.checkpoints import reached
 from boathouse.contracts import Contract
 from boathouse.errors import BoathouseError, ContractError, UsageError
-from boathouse.ingest import apart, deliveries, ledger
+from boathouse.ingest import apart, deliveries, inbox, ledger
 from boathouse.ingest.batch import Batch
 from boathouse.ingest.content import RefusedFileError, UnfinishedFileError, digest
 from boathouse.ingest.deliveries import Delivery, is_unchanged
@@ -67,6 +67,7 @@ def load(
     Raises:
         UsageError: there is no contract for one of `sources`.
         LakeError, LockTimeoutError: the lake cannot be written.
+        DeniedError, UnreachableError: `BOATHOUSE_LANDING` does not let us in, or does not answer.
     """
     unknown = [source for source in sources if source not in contracts]
     if unknown:
@@ -78,6 +79,7 @@ def load(
     deliveries.make_folders(settings, contracts)
     apart.make_ready()
     with lock.writer(settings, command):
+        inbox.empty(settings)
         waiting = deliveries.find(settings, contracts, sources)
         report.left_alone = list(waiting.unfinished)
         report.unknown = list(waiting.unknown)
@@ -93,9 +95,12 @@ def load(
                 catalog.ensure(opened, dict(contracts))
                 for batch in to_do:
                     contract = contracts[batch[0].source]
+                    brought = inbox.fetch(settings, batch)
                     load_batch(opened, contract, batch, settings, report, again=again)
+                    inbox.finish(settings, brought)
                     if on_progress:
                         on_progress(waiting.count - to_do.files_left, waiting.count)
+        inbox.empty(settings)
     if to_do.contract_error:
         raise to_do.contract_error
     report.seconds = time.monotonic() - started

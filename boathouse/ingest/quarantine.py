@@ -173,9 +173,9 @@ def _return_files(
     Their reasons stay until the file is archived, or rejected again.
     """
     for file in list(_rejected_files(settings, sources)):
-        target = settings.landing / file.source / file.name
-        newer = (target, settings.landing / file.name)
-        folders = [settings.landing / file.source / each for each in folders_of(file.name)]
+        target = settings.landing_folder / file.source / file.name
+        newer = (target, settings.landing_folder / file.name)
+        folders = [settings.landing_folder / file.source / each for each in folders_of(file.name)]
         is_free = all(not os.path.lexists(each) or each.is_dir() for each in folders)
         if file.source in contracts and is_free and not any(map(os.path.lexists, newer)):
             move(file.path, target)

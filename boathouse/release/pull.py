@@ -118,14 +118,15 @@ class _Pull:
         self._require_no_lake()
         self._store = self._store or Store(self._settings)
         for _ in range(_ATTEMPTS):
-            found = self._store.current(self._seen)
+            seen = self._seen
+            if seen is not None and self._shows(seen.stored) and not self._store.has_changed(seen):
+                return self._report(started, is_new=False)
+            found = self._store.current()
             if found is None:
                 raise ReleaseError(
                     f"{self._settings.releases} has no release.",
                     hint="Check BOATHOUSE_RELEASES, and that it is set where `boathouse run` is.",
                 )
-            if found == self._seen and self._shows(found.stored):
-                return self._report(started, is_new=False)
             showed = self._shows(found.stored)
             with lock.writer(self._settings, _COMMAND):
                 taken = self._take(self._store, found.stored)

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from boathouse.bucket import ChangedError
 from boathouse.checkpoints import reached
 from boathouse.errors import DeniedError, IdentityError, ReleaseError, UnreachableError
 from boathouse.identity import shown
 from boathouse.release import checksums, files, lookups
 from boathouse.release.copying import checksum
 from boathouse.release.report import ReleaseInfo
-from boathouse.release.store import ChangedError, Current, Store, Stored, StoredFile
+from boathouse.release.store import Current, Store, Stored, StoredFile
 from boathouse.settings import Settings
 
 RELEASE, LOOKUPS = "warehouse.duckdb", "lookups.sqlite"

@@ -93,7 +93,7 @@ def add_rows(
 
 def put(settings: Settings, source: str, name: str, content: bytes) -> None:
     """Put a file into landing."""
-    path = settings.landing / source / name
+    path = settings.landing_folder / source / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 

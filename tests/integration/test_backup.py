@@ -143,7 +143,7 @@ def test_home_with_data_is_only_set_aside_when_told(yard: Yard) -> None:
     report = restore(yard.settings, made.path, overwrite=True)
     assert report.set_aside is not None
     assert files(report.set_aside) == before["files"]
-    assert (yard.settings.landing / "things/waiting.csv").exists()
+    assert (yard.settings.landing_folder / "things/waiting.csv").exists()
     assert (yard.settings.home_folder / "backups" / made.path.name / LIST).exists()
 
 

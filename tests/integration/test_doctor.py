@@ -124,13 +124,13 @@ def test_damage_is_a_problem_with_something_to_do(
 
 def test_orphans_and_files_that_wait_are_warnings(home: Settings) -> None:
     orphan = Path(home.data_path, "raw", "orphan.parquet")
-    waiting = home.landing / "purchases" / "purchases_2023-07-23.csv"
+    waiting = home.landing_folder / "purchases" / "purchases_2023-07-23.csv"
     refused = home.rejected / "purchases" / "refused.csv"
     for path in (orphan, waiting, refused):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
         os.utime(path, (OLD, OLD))
-    (home.landing / "nobodys").mkdir()
+    (home.landing_folder / "nobodys").mkdir()
     found = doctor.diagnose(home)
     told = "\n".join(finding.what for finding in found.findings if finding.level == "warning")
     assert found.is_well

@@ -210,7 +210,7 @@ def test_builds_and_releases_of_an_environment_go_on_from_the_snapshot_and_stay_
     environments.create(house, "dev")
     before = files(house.home_folder)
     inside = environment(house, "dev")
-    assert current_release(inside) is None and not inside.landing.exists()
+    assert current_release(inside) is None and not inside.landing_folder.exists()
     houses.add_events(inside, houses.sessions(range(60, 63)))
     run_build(inside, select=["source:raw.session_events+"]).require_green()
     rebuilt = "select rebuilt_snapshot from lake.meta.model_state where model = 'fct_sessions'"
@@ -367,5 +367,5 @@ def test_every_way_to_name_an_environment_leads_into_it_and_nowhere_else(
     monkeypatch.setenv("BOATHOUSE_HOME", str(home))
     assert Settings(project=house.project).home_folder == home
     monkeypatch.delenv("BOATHOUSE_ENV")
-    with pytest.raises(UsageError, match="BOATHOUSE_CATALOG or BOATHOUSE_LAKE says otherwise"):
+    with pytest.raises(UsageError, match="BOATHOUSE_CATALOG says otherwise"):
         Settings(project=house.project)

@@ -111,7 +111,7 @@ def require_refused(settings: Settings, match: str) -> None:
     found = doctor.diagnose(settings)
     assert any(match in each.what for each in found.findings if each.level == "problem")
     assert any(match in blocker for blocker in status.collect(settings).blockers)
-    (settings.landing / "session_events" / "session_events_waits.jsonl").unlink()
+    (settings.landing_folder / "session_events" / "session_events_waits.jsonl").unlink()
 
 
 def typo(settings: Settings) -> Settings:
@@ -257,7 +257,7 @@ def test_older_catalogue_is_noticed_and_gone_on_from_when_told(home: Settings) -
     assert doctor.diagnose(home).is_well
     # What it does not know of is there to be loaded again.
     (original,) = home.archive.rglob("session_events_day.jsonl")
-    shutil.copy(original, home.landing / "session_events")
+    shutil.copy(original, home.landing_folder / "session_events")
     loaded = load(home, load_contracts(home.project))
     assert loaded.sources["session_events"].rows_loaded == 1
 

@@ -169,7 +169,7 @@ def purchases(
         run_build(settings, select=select, exclude=exclude, manifest=manifest).require_green()
     dbt.close_connection()
     release(settings)
-    shutil.rmtree(settings.landing)
+    shutil.rmtree(settings.landing_folder)
     return settings
 
 

@@ -722,12 +722,12 @@ def test_another_content_is_appended_when_the_contract_says_so(tmp_path: Path) -
 def test_one_name_in_landing_and_in_the_sources_folder_is_two_deliveries(tmp_path: Path) -> None:
     yard = Yard(tmp_path).source(files="a*.csv")
     yard.deliver("a.csv", "id,name,amount\n1,folder,1\n")
-    (yard.settings.landing / "a.csv").write_text("id,name,amount\n1,landing,1\n")
+    (yard.settings.landing_folder / "a.csv").write_text("id,name,amount\n1,landing,1\n")
     yard.load()
     assert len(yard.raw()) == 1
     assert sorted(row[1] for row in yard.ledger()) == ["loaded", "replaced"]
     yard.deliver("a2.csv", as_csv())
-    shutil.copy(yard.path("a2.csv"), yard.settings.landing / "a2.csv")
+    shutil.copy(yard.path("a2.csv"), yard.settings.landing_folder / "a2.csv")
     yard.load()
     assert len(yard.raw()) == 1 + 3
 
@@ -753,7 +753,7 @@ def test_only_the_named_source_is_loaded(tmp_path: Path) -> None:
 def test_nothing_to_load_is_fine(tmp_path: Path) -> None:
     yard = Yard(tmp_path).source()
     assert yard.load().sources == {}
-    assert (yard.settings.landing / SOURCE).is_dir(), "a person sees where files go"
+    assert (yard.settings.landing_folder / SOURCE).is_dir(), "a person sees where files go"
 
 
 def test_a_home_with_odd_characters_works(tmp_path: Path) -> None:

@@ -512,7 +512,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Yard:
     for number, name in enumerate(NAMES):
         yard.deliver(name, f"{HEADER}{number},x,1\nx,x,1\n")
         yard.deliver(name, f"id\n{number}\n", "refused")
-    landing = os.fsencode(yard.settings.landing)
+    landing = os.fsencode(yard.settings.landing_folder)
     for source, text in ((SOURCE, HEADER + "1,x,1\nx,x,1\n"), ("refused", "id\n")):
         with open(landing + os.fsencode(f"/{source}/") + b"no-utf8-\xff\xfe.csv", "w") as file:  # noqa: PTH123
             file.write(text)

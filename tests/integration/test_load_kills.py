@@ -75,7 +75,11 @@ def picture(yard: Yard) -> dict[str, Any]:
         ),
         "files": sorted(
             path.relative_to(yard.settings.home).as_posix()
-            for folder in (yard.settings.archive, yard.settings.rejected, yard.settings.landing)
+            for folder in (
+                yard.settings.archive,
+                yard.settings.rejected,
+                yard.settings.landing_folder,
+            )
             for path in folder.rglob("*")
             if path.is_file()
         ),

@@ -173,12 +173,12 @@ def test_a_file_called_like_a_folder_is_in_nobodys_way(
     for name in names:
         yard.deliver(name, content)
         yard.load()
-        shutil.rmtree(yard.settings.landing / "things")
+        shutil.rmtree(yard.settings.landing_folder / "things")
     status = "rejected" if content.startswith("nothing") else "loaded"
     assert [row[:2] for row in yard.ledger()] == [(name, status) for name in names]
     yard.replay()
     yard.deliver("a.csv/b.csv", "id,name,amount\n2,x,1\n")
-    (yard.settings.landing / "a.csv").write_text("id,name,amount\n3,x,1\n")
+    (yard.settings.landing_folder / "a.csv").write_text("id,name,amount\n3,x,1\n")
     yard.load()
     assert [row[0] for row in yard.raw("id")][-2:] in ([2, 3], [3, 2])
 

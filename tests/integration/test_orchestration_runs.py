@@ -392,7 +392,7 @@ def test_corrected_day_is_loaded_again_alone(dagster: Dagster) -> None:
     rows = "select product from lake.raw.purchases where snapshot_date = '2026-03-06'"
     assert houses.lake_rows(dagster.settings, rows) == [(99,)]
     assert released(dagster.settings) == (2, 1)
-    waiting = [path.name for path in (dagster.settings.landing / "purchases").iterdir()]
+    waiting = [path.name for path in (dagster.settings.landing_folder / "purchases").iterdir()]
     assert waiting == ["purchases_2026-03-07.csv"]
     assert "2026-03-06" in dagster.instance.get_materialized_partitions(BY_DAY)
 

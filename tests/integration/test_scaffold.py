@@ -44,7 +44,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def land(settings: Settings, source: str, path: Path) -> None:
     """Put a copy of a file into landing."""
-    folder = settings.landing / source
+    folder = settings.landing_folder / source
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(path, folder)
 

@@ -95,7 +95,7 @@ class Yard:
         return load_contracts(self.settings.project)
 
     def path(self, name: str, source: str = SOURCE) -> Path:
-        path = self.settings.landing / source / name
+        path = self.settings.landing_folder / source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -269,7 +269,10 @@ def check_promises(settings: Settings, leaves: Sequence[str] = ()) -> None:
     assert not kept, f"rows in raw of which the ledger knows nothing: {kept}"
     assert not rejects, f"rejected rows of which the ledger knows nothing: {rejects}"
     _check_rejected_files(settings, loads)
-    left = {path.relative_to(settings.landing).as_posix() for path in _files(settings.landing)}
+    left = {
+        path.relative_to(settings.landing_folder).as_posix()
+        for path in _files(settings.landing_folder)
+    }
     assert left == set(leaves), f"left in landing: {left}"
     assert not _files(settings.work / "load"), "the work folder was not tidied up"
 

@@ -38,9 +38,9 @@ def make_home(home: Path) -> Settings:
     project = copy_project(home.with_name("project"), domains)
     settings = Settings(project=project, home=home, settle_seconds=0)
     options = demo.DemoOptions(scale=0.02, days=3, seed=7, dirty=0.05, until=LAST_DAY)
-    demo.generate(settings.landing, load_contracts(project), options)
-    _busy_players(settings.landing / "session_events" / "session_events_strange.jsonl")
-    _strange_devices(settings.landing)
+    demo.generate(settings.landing_folder, load_contracts(project), options)
+    _busy_players(settings.landing_folder / "session_events" / "session_events_strange.jsonl")
+    _strange_devices(settings.landing_folder)
     pipeline.run(settings)
     release_again(settings)
     return settings

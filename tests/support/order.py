@@ -184,7 +184,7 @@ class Warehouse:
     def drop(self, case: DomainCase, files: Iterable[File]) -> None:
         """Put files into landing; of two with one name the later one stays."""
         for file in files:
-            path = self.settings.landing / file.source / file.name
+            path = self.settings.landing_folder / file.source / file.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(case.content(file))
 

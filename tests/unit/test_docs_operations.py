@@ -183,6 +183,20 @@ SHOWN_BY = {
         "test_copy_and_original_go_on_each_by_itself",
         "test_home_that_is_moved_and_copied_by_hand_goes_on",
     ],
+    "a load is killed that takes its files from `BOATHOUSE_LANDING`": [
+        "test_load_that_was_killed_is_finished_by_the_next",
+        "test_load_that_was_killed_while_it_deleted_loads_nothing_twice",
+        "test_what_a_killed_machine_had_taken_the_other_loads_and_it_comes_back_to_nothing",
+        "test_machines_that_load_at_once_take_each_file_once",
+    ],
+    "… or the store does not answer": [
+        "test_store_that_does_not_answer_is_told_and_nothing_is_set_aside",
+        "test_store_that_fails_in_the_middle_leaves_nothing_half_done",
+    ],
+    "… or a file there is replaced meanwhile": [
+        "test_file_that_is_replaced_meanwhile_is_taken_by_the_next_load",
+        "test_file_that_is_gone_or_another_when_it_is_brought_is_left_alone",
+    ],
     "a run that pushes its release to `BOATHOUSE_RELEASES` is killed, or the store does not "
     "answer": [
         "test_run_that_was_killed_is_pushed_by_the_next",

@@ -179,7 +179,7 @@ def test_edit_that_may_have_mended_it_is_tried_at_once(settings: Settings, proje
 
 def test_files_that_may_have_mended_it_are_tried_at_once(settings: Settings, project: Path) -> None:
     (project / CONTRACT).write_text(SOUND)
-    file = settings.landing / "things/a.csv"
+    file = settings.landing_folder / "things/a.csv"
     file.parent.mkdir(parents=True)
     error = require_second_try(settings, lambda: file.write_text("id\n1\n"))
     assert isinstance(error, BuildError), "dbt cannot read an empty project"

@@ -110,7 +110,7 @@ def test_damaged_file_is_the_place(settings: Settings) -> None:
 
 
 def test_lake_does_not_answer_for_files_and_memory_that_are_not_its_own(settings: Settings) -> None:
-    delivered = f'Cannot open file "{settings.landing}/a.parquet": No such file or directory'
+    delivered = f'Cannot open file "{settings.landing_folder}/a.parquet": No such file or directory'
     ours = f'Cannot open file "{settings.data_path}/a.parquet": No such file or directory'
     assert of_lake(IO(delivered), settings) is None
     assert of_lake(duckdb.OutOfMemoryException("Out of Memory Error"), settings) is None
