@@ -106,7 +106,7 @@ def load(folder: str, count: int) -> Facts:
     report = load_files(settings, contracts)
     done = time.perf_counter()
     rows = report.sources[SOURCE].rows_loaded
-    archived = sum(1 for path in settings.archive.rglob("*.csv") if path.is_file())
+    archived = sum(1 for path in settings.archive_folder.rglob("*.csv") if path.is_file())
     if (rows, archived) != (count * ROWS_A_FILE, count):
         raise BenchmarkError(f"{rows} rows loaded and {archived} of {count} files archived")
     return {"seconds": done - imported, "import_seconds": imported - started}

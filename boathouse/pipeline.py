@@ -22,6 +22,7 @@ from boathouse.checkpoints import reached
 from boathouse.compaction import compact
 from boathouse.contracts import load_contracts
 from boathouse.errors import BoathouseError, BuildError, ReleaseError
+from boathouse.ingest import originals
 from boathouse.ingest.loader import Progress, load
 from boathouse.ingest.report import LoadReport
 from boathouse.maintain.snapshots import thin
@@ -68,7 +69,7 @@ def run(
 
     Only what is out of date is built: see `boathouse.build.plan`. With `allow_shrink` marts may
     have lost any number of rows. With `BOATHOUSE_RELEASES` the release goes there, too, when others
-    may write again.
+    may write again, and the originals to `BOATHOUSE_ARCHIVE`.
 
     Raises:
         BuildError: a model or test failed; what was loaded stays loaded, nothing is released.
@@ -112,6 +113,8 @@ def run(
             # Which may be so for weeks, delivery after delivery.
             with suppress(BoathouseError), lake.connect(settings) as opened:
                 thin(opened, settings)
+            with suppress(BoathouseError):
+                originals.carry_off(settings)
             raise
         if report.has_changes:
             with lake.connect(settings) as opened:
@@ -121,6 +124,7 @@ def run(
     report.is_pushed = push(settings)
     if report.is_pushed:
         report.seconds["push"] = time.monotonic() - before_push
+    originals.carry_off(settings)
     report.seconds["all"] = time.monotonic() - started
     return report
 

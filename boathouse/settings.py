@@ -34,7 +34,7 @@ _MEMORY = re.compile(r"\d+(\.\d+)? *[KMGT](i?B)?", re.IGNORECASE)
 # In a path DuckDB takes them for a pattern, for the end of a name, or for a separator.
 _NO_PATH = re.compile(r"[?*\[\\\x00-\x1f]")
 # What may lie elsewhere than in the home, and of an environment does not.
-_PLACES = ("catalog", "lake", "landing", "releases")
+_PLACES = ("archive", "catalog", "lake", "landing", "releases")
 _PREFIX = re.compile(r"s3://[^/?#\s]+(/[^?#\s]*)?")
 
 
@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     landing: str = Field(
         default="", description="s3:// prefix where deliveries arrive, too, by source."
     )
+    archive: str = Field(default="", description="s3:// prefix to which originals are carried off.")
     releases: str = Field(
         default="", description="s3:// prefix to which releases go, and are pulled from."
     )
@@ -227,7 +228,7 @@ class Settings(BaseSettings):
             raise ValueError("it should be a folder, or s3://bucket/prefix")
         return value
 
-    @field_validator("landing", "releases")
+    @field_validator("archive", "landing", "releases")
     @classmethod
     def _require_prefix(cls, value: str) -> str:
         if value and not _PREFIX.fullmatch(value):
@@ -277,7 +278,7 @@ class Settings(BaseSettings):
         return self.home_folder / "landing"
 
     @property
-    def archive(self) -> Path:
+    def archive_folder(self) -> Path:
         """Return the folder that keeps every original that was loaded."""
         return self.home_folder / "archive"
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 from dagster import (
     AssetKey,
@@ -12,6 +11,7 @@ from dagster import (
 )
 
 from boathouse.contracts import SOURCE_NAME, Contract
+from boathouse.ingest import originals
 from boathouse.ingest.days import day_of, has_days
 from boathouse.ingest.health import LoadFacts
 from orchestration.project import Project
@@ -36,17 +36,10 @@ def day_partitions(project: Project, contract: Contract) -> DailyPartitionsDefin
     The lake would tell as well, but while it cannot be opened there would be no definitions, and
     so nobody who runs, and nobody who sends alerts.
     """
-    archive = project.settings.archive / contract.source
-    names = (
-        path.relative_to(load).as_posix() for load in archive.glob("*") for path in _files(load)
-    )
+    names = originals.names(project.settings, contract.source)
     days = [day for name in names if (day := day_of(contract, name)) is not None]
     first = datetime.now(UTC).date() - timedelta(days=_DAYS_AT_LEAST)
     return DailyPartitionsDefinition(start_date=min([first, *days]).isoformat(), end_offset=1)
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if not path.is_dir()]
 
 
 def day_specs(

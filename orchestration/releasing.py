@@ -19,6 +19,7 @@ from pydantic import Field
 
 from boathouse import lake, lock
 from boathouse.compaction import compact
+from boathouse.ingest import originals
 from boathouse.maintain.snapshots import thin
 from boathouse.release import ReleaseReport, push, release, rollback
 from boathouse.settings import Settings
@@ -70,7 +71,7 @@ def release_asset(project: Project, marts: Iterable[AssetKey]) -> AssetsDefiniti
 def release_and_compact(
     settings: Settings, command: str, *, allow_shrink: bool = False
 ) -> ReleaseReport:
-    """Release, keep files and snapshots few after the loads and builds, and push what is shown."""
+    """Release, keep files and snapshots few, and send what goes elsewhere on its way."""
     with lock.writer(settings, command), lake.kept_attached():
         report = release(settings, keep_rollback=True, allow_shrink=allow_shrink)
         if report.is_new:
@@ -78,6 +79,7 @@ def release_and_compact(
                 compact(opened)
                 thin(opened, settings)
     push(settings)
+    originals.carry_off(settings)
     return report
 
 

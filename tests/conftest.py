@@ -53,6 +53,7 @@ TOGETHER = (
     "tests/integration/test_long_lived_dbt",
     "tests/integration/test_object_store",
     "tests/integration/test_orchestration_runs",
+    "tests/integration/test_originals",
     "tests/integration/test_postgres",
     "tests/integration/test_pushed_releases",
 )

@@ -182,7 +182,7 @@ def _require_room(settings: Settings, path: Path, wanted: list[lake_files.LakeFi
 
 def _others(settings: Settings) -> list[Path]:
     """Return what a backup holds beside the lake, but for what is small."""
-    return [settings.archive, settings.releases_folder]
+    return [settings.archive_folder, settings.releases_folder]
 
 
 def _releases(settings: Settings, held: ExitStack) -> tuple[dict[str, BinaryIO], int | None]:
@@ -254,7 +254,7 @@ def _add_lake(writing: Sink, settings: Settings, wanted: list[lake_files.LakeFil
 
 def _add_archive(writing: Sink, settings: Settings, last_load: int) -> None:
     """Add the originals of all loads that the copied catalogue knows."""
-    for folder in sorted(settings.archive.glob("*/*")):
+    for folder in sorted(settings.archive_folder.glob("*/*")):
         if folder.name.isdecimal() and int(folder.name) <= last_load:
             _add_tree(writing, settings.home_folder, folder)
 

@@ -78,7 +78,8 @@ def generate(
         raise UsageError(
             f"There is no source {unknown[0]!r}.", hint=f"Sources: {', '.join(contracts)}."
         )
-    if if_empty and (settings.archive.exists() or deliveries.find(settings, contracts).count):
+    is_used = settings.archive_folder.exists()
+    if if_empty and (is_used or deliveries.find(settings, contracts).count):
         return
     try:
         last = date.fromisoformat(until) if until else None
@@ -105,6 +106,7 @@ def load(
     """Load what waits in landing into the lake."""
     _start_reading()
     from boathouse.cli import show
+    from boathouse.ingest import originals
     from boathouse.ingest.loader import load as load_files
 
     settings = _settings()
@@ -113,6 +115,7 @@ def load(
             settings, _contracts(settings), sources=_distinct(source), on_progress=update
         )
     print_json(report.as_dict()) if json else show.load_report(report)
+    originals.carry_off(settings)
     if strict and report.has_rejects:
         raise typer.Exit(EXIT_REJECTS)
 

@@ -12,7 +12,7 @@ import duckdb
 from boathouse import lake_files
 from boathouse.doctor.findings import Finding
 from boathouse.doctor.lake_checks import find_damaged, tell_damaged
-from boathouse.ingest import ledger
+from boathouse.ingest import ledger, originals
 from boathouse.lake import Lake
 from boathouse.lake_files import Damaged, LakeFile
 from boathouse.release import current_release, damage, list_releases, readers
@@ -133,9 +133,10 @@ def check_archive(opened: Lake, settings: Settings) -> Iterator[Finding]:
         return  # originals stay in the home that it was made from
     missing, changed, count = [], [], 0
     for source, load_id, name, sha256 in opened.rows(_ARCHIVED):
-        path = ledger.archive_path(settings, source, load_id, name)
+        path = originals.path(settings, source, load_id, name)
         waiting = settings.landing_folder / source / name  # its load was killed before it was moved
         found = _sha256(path) or _sha256(waiting)
+        found = found or originals.sha256(settings, source, load_id, name)
         count += 1
         if not found:
             missing.append(str(path))

@@ -68,8 +68,8 @@ def _uses(
         yield f"{settings.releases_folder} has releases"
     if settings.warehouse.exists():
         yield f"{settings.warehouse} is there"
-    if any(path.is_file() for path in settings.archive.rglob("*")):
-        yield f"{settings.archive} has files that were loaded"
+    if any(path.is_file() for path in settings.archive_folder.rglob("*")):
+        yield f"{settings.archive_folder} has files that were loaded"
     if lake_place.has_files(settings, con):
         yield f"{settings.data_path} has files of a lake"
     mark = marks.of_lake(con, settings)
@@ -240,7 +240,7 @@ class _Suspicion:
             return
 
     def _of_archive(self) -> Iterator[str]:
-        folders = (path.name for path in self.settings.archive.glob("*/*"))
+        folders = (path.name for path in self.settings.archive_folder.glob("*/*"))
         archived = max((int(name) for name in folders if name.isdecimal()), default=0)
         known = 0
         with suppress(duckdb.CatalogException):  # nothing was ever loaded
@@ -249,8 +249,8 @@ class _Suspicion:
             ).fetchall()[0][0]
         if archived > known:
             yield (
-                f"{self.settings.archive} has files of load {archived}, and the newest in the "
-                f"ledger is {known}"
+                f"{self.settings.archive_folder} has files of load {archived}, and the newest in "
+                f"the ledger is {known}"
             )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from boathouse import lake, lock
 from boathouse.contracts import Contract
 from boathouse.errors import UsageError
-from boathouse.ingest import deliveries, ledger
+from boathouse.ingest import deliveries, ledger, originals
 from boathouse.ingest.loader import load
 from boathouse.ingest.report import LoadReport
 from boathouse.lake import Lake
@@ -115,7 +115,7 @@ def _archived(settings: Settings, contract: Contract, day: date) -> dict[str, Pa
             f"and not starts_with(coalesce(reason, ''), '{ledger.REPLAY}') group by file_name"
         )
     paths = {
-        name: ledger.archive_path(settings, contract.source, load_id, name)
+        name: originals.bring(settings, contract.source, load_id, name)
         for name, load_id in loads
         if day_of(contract, name) == day
     }

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from boathouse.checkpoints import reached
+from boathouse.ingest import originals
 from boathouse.ingest.deliveries import LONGEST_NAME, Delivery
-from boathouse.ingest.ledger import archive_path
 from boathouse.ingest.report import Outcome
 from boathouse.settings import Settings
 
@@ -40,7 +40,7 @@ def archive(
     elif supersedes and reason_path(rejected).exists():
         _set_aside(rejected, file, settings)  # which was cut short before
     reached("archive:before-move")
-    move(file.path, archive_path(settings, file.source, load_id, file.name))
+    move(file.path, originals.path(settings, file.source, load_id, file.name))
 
 
 def reject(outcome: Outcome, settings: Settings) -> None:

@@ -7,14 +7,12 @@ transaction as the rows they speak of.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
 
 from boathouse.catalog import META_TABLES
 from boathouse.ingest.report import Outcome
 from boathouse.lake import Lake
-from boathouse.settings import Settings
 from boathouse.sql import constant, literal
 
 REPLAY = "replay of load "
@@ -84,11 +82,6 @@ def next_load_id(con: duckdb.DuckDBPyConnection) -> int:
     return int(
         con.execute("select coalesce(max(load_id), 0) + 1 from lake.meta.loads").fetchall()[0][0]
     )
-
-
-def archive_path(settings: Settings, source: str, load_id: int, name: str) -> Path:
-    """Return where the original of a load is kept."""
-    return settings.archive / source / str(load_id) / name
 
 
 def prepare(lake: Lake, outcomes: list[Outcome]) -> None:

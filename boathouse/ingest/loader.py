@@ -19,7 +19,7 @@ from boathouse import catalog, lake, lock
 from boathouse.checkpoints import reached
 from boathouse.contracts import Contract
 from boathouse.errors import BoathouseError, ContractError, UsageError
-from boathouse.ingest import apart, deliveries, inbox, ledger
+from boathouse.ingest import apart, deliveries, inbox, ledger, originals
 from boathouse.ingest.batch import Batch
 from boathouse.ingest.content import RefusedFileError, UnfinishedFileError, digest
 from boathouse.ingest.deliveries import Delivery, is_unchanged
@@ -288,8 +288,7 @@ def _unfinished_move(
     Of a file that was replaced since, this is another delivery.
     """
     for entry in seen:
-        if entry.status not in ("rejected", "replaced") and not entry.is_replay:
-            path = ledger.archive_path(settings, file.source, entry.load_id, file.name)
-            if not path.exists():
-                return entry
+        is_moved = entry.status not in ("rejected", "replaced") and not entry.is_replay
+        if is_moved and not originals.is_kept(settings, file.source, entry.load_id, file.name):
+            return entry
     return None

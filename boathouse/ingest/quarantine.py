@@ -18,7 +18,7 @@ import duckdb
 from boathouse import catalog, lake, lock
 from boathouse.checkpoints import reached
 from boathouse.contracts import Contract
-from boathouse.ingest import ledger
+from boathouse.ingest import ledger, originals
 from boathouse.ingest.batch import Batch
 from boathouse.ingest.content import UnfinishedFileError, digest
 from boathouse.ingest.deliveries import Delivery
@@ -200,9 +200,9 @@ def _replay_rows(opened: Lake, contract: Contract, settings: Settings, report: L
         order by loads.load_id, loads.file_name
         """
     )
-    originals: dict[Delivery, _Original] = {}
+    archived: dict[Delivery, _Original] = {}
     for load_id, name, sha256, rows in groups:
-        path = ledger.archive_path(settings, contract.source, load_id, name)
+        path = originals.bring(settings, contract.source, load_id, name)
         try:
             status = path.stat()
         except FileNotFoundError:
@@ -210,14 +210,14 @@ def _replay_rows(opened: Lake, contract: Contract, settings: Settings, report: L
             report.keep(contract.source, name, len(rows), reason)
             continue
         file = Delivery(contract.source, path, name, status.st_size, status.st_mtime_ns)
-        originals[file] = _Original(load_id, sha256, rows)
-    to_do = deque(batches(list(originals), settings))
+        archived[file] = _Original(load_id, sha256, rows)
+    to_do = deque(batches(list(archived), settings))
     while to_do:
         files = to_do.popleft()
         try:
             with work_folder(settings) as work:
                 batch = Batch(opened, contract, settings, work)
-                _replay_batch(batch, {file: originals[file] for file in files}, report)
+                _replay_batch(batch, {file: archived[file] for file in files}, report)
         except Exception as error:
             if not is_of_files(error):
                 raise
@@ -225,7 +225,7 @@ def _replay_rows(opened: Lake, contract: Contract, settings: Settings, report: L
                 to_do.extendleft((files[len(files) // 2 :], files[: len(files) // 2]))
             else:
                 (file,) = files
-                rows = len(originals[file].rows)
+                rows = len(archived[file].rows)
                 report.keep(contract.source, file.name, rows, unexpected(error))
 
 

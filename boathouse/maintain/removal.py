@@ -150,7 +150,7 @@ def _leftovers(settings: Settings) -> Iterator[Path]:
     yield from home.glob(".warehouse.*.tmp")
     yield from release_files.leftovers(settings)
     yield from (path for path in home.glob("writer.*") if path.suffix[1:].isdecimal())
-    for folder in (settings.archive, settings.rejected):
+    for folder in (settings.archive_folder, settings.rejected):
         yield from folder.rglob(".moving")
     # A query that only reads may be using its part of the work folder.
     yield from (

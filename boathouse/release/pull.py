@@ -67,7 +67,8 @@ def follow(
 ) -> None:
     """Pull every `interval` seconds, until `stop` is set; nothing but that ends it.
 
-    What goes wrong is told through `on_error`, sent as one alert however often it is met, and
+    In between it gives readers a clean copy when a client has spoilt theirs. What goes wrong is
+    told through `on_error`, sent as one alert however often it is met, and
     tried again after pauses that grow. It has the heartbeat of `boathouse watch`.
 
     Raises:
@@ -120,6 +121,7 @@ class _Pull:
         for _ in range(_ATTEMPTS):
             seen = self._seen
             if seen is not None and self._shows(seen.stored) and not self._store.has_changed(seen):
+                self._mend()
                 return self._report(started, is_new=False)
             found = self._store.current()
             if found is None:
@@ -152,6 +154,12 @@ class _Pull:
                 f"{self._settings.home_folder} has a lake, and makes its releases itself.",
                 hint="Set BOATHOUSE_HOME to another folder, which has nothing but what is pulled.",
             )
+
+    def _mend(self) -> None:
+        """Give readers a clean copy when a client has spoilt theirs."""
+        if files.spoilt_for_readers(self._settings) is not None:
+            with lock.writer(self._settings, _COMMAND):
+                files.mend_readers(self._settings)
 
     def _shows(self, stored: Stored) -> bool:
         """Return whether readers see a release here already."""

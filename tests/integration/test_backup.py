@@ -85,7 +85,7 @@ def test_restored_home_is_the_same_and_goes_on(yard: Yard, tmp_path: Path, name:
     again = with_home(yard.settings, tmp_path / "again")
     assert report.set_aside is None and picture(again) == before
     yard.settings = again
-    yard.deliver("good.csv", (again.archive / "things/1/good.csv").read_bytes())
+    yard.deliver("good.csv", (again.archive_folder / "things/1/good.csv").read_bytes())
     loaded = yard.load().sources["things"]
     assert (loaded.files_duplicate, loaded.files_loaded, loaded.rows_loaded) == (1, 1, 1)
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]

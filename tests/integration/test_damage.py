@@ -236,7 +236,7 @@ def test_originals_are_held_against_the_ledger(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv", "c.csv"):
         yard.deliver(name, f"id,name,amount\n1,{name},1\n")
     yard.load()
-    archived = {path.name: path for path in yard.settings.archive.rglob("*.csv")}
+    archived = {path.name: path for path in yard.settings.archive_folder.rglob("*.csv")}
     assert not [each for each in _of_archive(yard.settings) if each.level != "ok"]
     flip(archived["a.csv"], 0, 2)
     archived["b.csv"].unlink()

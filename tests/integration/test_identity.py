@@ -256,7 +256,7 @@ def test_older_catalogue_is_noticed_and_gone_on_from_when_told(home: Settings) -
     assert not release(home).is_new
     assert doctor.diagnose(home).is_well
     # What it does not know of is there to be loaded again.
-    (original,) = home.archive.rglob("session_events_day.jsonl")
+    (original,) = home.archive_folder.rglob("session_events_day.jsonl")
     shutil.copy(original, home.landing_folder / "session_events")
     loaded = load(home, load_contracts(home.project))
     assert loaded.sources["session_events"].rows_loaded == 1
@@ -269,11 +269,11 @@ def test_older_catalogue_is_noticed_when_its_snapshots_have_passed_those_of_the_
     seen = identity.of_home(home)
     assert seen is not None
     (home.home_folder / identity.FILE).rename(home.home_folder / "aside")
-    shutil.move(home.archive, home.home_folder / "aside-archive")
+    shutil.move(home.archive_folder, home.home_folder / "aside-archive")
     for number in range(9):
         houses.execute(home, f"create or replace table lake.meta.t as select {number} as n")
     (home.home_folder / "aside").rename(home.home_folder / identity.FILE)
-    shutil.move(home.home_folder / "aside-archive", home.archive)
+    shutil.move(home.home_folder / "aside-archive", home.archive_folder)
     require_refused(home, f"has seen snapshot {seen.snapshot} of")
 
 
@@ -283,7 +283,7 @@ def test_older_catalogue_is_noticed_by_what_lies_in_a_home_that_has_noted_nothin
     older(home)
     (home.home_folder / identity.FILE).unlink()
     require_refused(home, "has files of load")
-    shutil.rmtree(home.archive)
+    shutil.rmtree(home.archive_folder)
     kept = shutil.copy(catalog(home), home.home_folder.parent / "older.sqlite")
     houses.execute(home, "delete from lake.marts.fct_sessions where session_id = 's1'")
     release(home)

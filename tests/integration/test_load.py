@@ -652,7 +652,7 @@ def test_a_delivery_that_comes_back_is_loaded_when_the_original_is_no_longer_in_
     for name in ("A", "B"):
         yard.deliver("a.csv", f"id,name,amount\n1,{name},1\n")
         yard.load()
-    original = yard.settings.archive / SOURCE / "1" / "a.csv"
+    original = yard.settings.archive_folder / SOURCE / "1" / "a.csv"
     elsewhere = original.rename(tmp_path / "a.csv")
     yard.deliver("a.csv", "id,name,amount\n1,A,1\n")
     load(yard.settings, yard.contracts)

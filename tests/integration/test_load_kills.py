@@ -76,7 +76,7 @@ def picture(yard: Yard) -> dict[str, Any]:
         "files": sorted(
             path.relative_to(yard.settings.home).as_posix()
             for folder in (
-                yard.settings.archive,
+                yard.settings.archive_folder,
                 yard.settings.rejected,
                 yard.settings.landing_folder,
             )

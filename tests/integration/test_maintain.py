@@ -101,7 +101,7 @@ def test_lake_holds_the_same_in_fewer_snapshots_and_files(yard: Yard) -> None:
     assert (again.flushed, again.pruned) == ({}, {})
     assert contents(yard.settings) == before
     assert on_disk(yard.settings) == in_catalog(yard.settings)
-    yard.deliver("many-0.csv", (yard.settings.archive / "things/1/many-0.csv").read_bytes())
+    yard.deliver("many-0.csv", (yard.settings.archive_folder / "things/1/many-0.csv").read_bytes())
     assert yard.load().sources["things"].files_duplicate == 1
 
 

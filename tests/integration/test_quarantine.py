@@ -83,7 +83,7 @@ def test_rows_of_a_file_that_was_delivered_anew_are_not_replayed(yard: Yard) -> 
 
 def test_an_original_that_is_gone_from_the_archive_is_told(yard: Yard) -> None:
     rejected(yard)
-    for path in yard.settings.archive.rglob("a.csv"):
+    for path in yard.settings.archive_folder.rglob("a.csv"):
         path.rename(path.with_name("moved"))
     report = replay(yard.settings, yard.contracts)
     assert any("archive" in problem.reason for problem in report.problems)
@@ -92,7 +92,7 @@ def test_an_original_that_is_gone_from_the_archive_is_told(yard: Yard) -> None:
 
 def test_an_original_that_was_changed_in_the_archive_is_told_and_not_loaded(yard: Yard) -> None:
     rejected(yard)
-    (original,) = yard.settings.archive.rglob("a.csv")
+    (original,) = yard.settings.archive_folder.rglob("a.csv")
     content = original.read_text()
     original.chmod(0o644)
     original.write_text(content.replace("many", "2").replace("few", "4"))

@@ -264,7 +264,7 @@ def check_promises(settings: Settings, leaves: Sequence[str] = ()) -> None:
         elif not is_replay:
             assert sorted(good + bad) == list(range(1, read + 1)), f"{name}: rows not numbered"
         if status != "rejected" and not is_replay:
-            original = settings.archive / source / str(load_id) / name
+            original = settings.archive_folder / source / str(load_id) / name
             assert sha256(original.read_bytes()).hexdigest() == digest, f"{name}: not archived"
     assert not kept, f"rows in raw of which the ledger knows nothing: {kept}"
     assert not rejects, f"rejected rows of which the ledger knows nothing: {rejects}"

@@ -197,6 +197,10 @@ SHOWN_BY = {
         "test_file_that_is_replaced_meanwhile_is_taken_by_the_next_load",
         "test_file_that_is_gone_or_another_when_it_is_brought_is_left_alone",
     ],
+    "originals cannot be carried off to `BOATHOUSE_ARCHIVE`, or the process is killed meanwhile": [
+        "test_store_that_does_not_answer_holds_back_no_release",
+        "test_load_that_was_killed_carries_off_by_the_next",
+    ],
     "a run that pushes its release to `BOATHOUSE_RELEASES` is killed, or the store does not "
     "answer": [
         "test_run_that_was_killed_is_pushed_by_the_next",
