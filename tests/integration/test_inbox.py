@@ -15,6 +15,7 @@ from boathouse.contracts import load_contracts
 from boathouse.errors import UnreachableError
 from boathouse.ingest import deliveries, inbox
 from boathouse.ingest.loader import load
+from boathouse.ingest.report import LoadReport
 from boathouse.settings import Settings
 
 PREFIX = "landing"
@@ -44,6 +45,11 @@ def house(machine: House, store: Store, tmp_path: Path, monkeypatch: pytest.Monk
 
 def put(store: Store, name: str, content: str | bytes, source: str = "purchases") -> None:
     store.client.put_object(Bucket=BUCKET, Key=f"{PREFIX}/{source}/{name}", Body=content)
+
+
+def take(house: House) -> LoadReport:
+    """Load what waits, in this process."""
+    return load(house.settings, load_contracts(house.project))
 
 
 def archived(house: House) -> dict[str, str]:
@@ -76,7 +82,7 @@ def test_file_in_the_store_is_loaded_archived_and_deleted(house: House, store: S
 def test_both_landings_are_loaded_in_the_order_of_names(house: House, store: Store) -> None:
     house.drop("purchases", SECOND, DAY_2)
     put(store, FIRST, DAY_1)
-    house.boathouse("load")
+    take(house)
     require_loaded(house, FIRST, SECOND)
     loads = house.in_lake("select file_name from lake.meta.loads order by load_id, file_name")
     assert [name for (name,) in loads] == [FIRST, SECOND]
@@ -98,8 +104,7 @@ def test_many_files_are_brought_a_transaction_at_a_time(house: House, store: Sto
 def test_what_is_refused_is_rejected_here_and_can_be_replayed(house: House, store: Store) -> None:
     put(store, FIRST, "usr,product\n1,2\n")
     put(store, "notes.txt", "no delivery")
-    told = house.json("load")["sources"]["purchases"]
-    assert told["files_rejected"] == 2
+    assert take(house).sources["purchases"].files_rejected == 2
     assert store.objects() == {}
     rejected = house.home / "rejected" / "purchases"
     assert {path.name for path in rejected.iterdir()} > {FIRST, "notes.txt"}
@@ -112,7 +117,7 @@ def test_what_is_refused_is_rejected_here_and_can_be_replayed(house: House, stor
 def test_what_is_delivered_again_is_a_duplicate(house: House, store: Store) -> None:
     for _ in range(2):
         put(store, FIRST, DAY_1)
-        house.boathouse("load")
+        take(house)
     statuses = house.in_lake("select status from lake.meta.loads order by all")
     assert statuses == [("duplicate",), ("loaded",)]
     assert store.objects() == {}
@@ -132,19 +137,19 @@ def test_names_that_are_no_paths_stay_where_they_are(
     put(store, name, DAY_2)
     put(store, "stray.csv", DAY_2, source="nobody")
     before = set(tmp_path.rglob("*escape*"))
-    told = house.json("load")
+    report = take(house)
     require_loaded(house, FIRST)
     assert len(store.objects()) == 2
-    assert "nobody/stray.csv" in told["unknown"]
+    assert "nobody/stray.csv" in report.unknown
     assert set(tmp_path.rglob("*escape*")) == before
 
 
 def test_hidden_and_unfinished_files_are_left_alone(house: House, store: Store) -> None:
     for name in (".hidden.csv", f"{FIRST}.tmp", ".folder/a.csv", "empty/"):
         put(store, name, DAY_1 if not name.endswith("/") else "")
-    told = house.json("load")
-    assert told["left_alone"] == [f"purchases/{FIRST}.tmp"]
-    assert told["sources"] == {}
+    report = take(house)
+    assert report.left_alone == [f"purchases/{FIRST}.tmp"]
+    assert report.sources == {}
     assert len(store.objects()) == 4
 
 
@@ -158,12 +163,11 @@ def test_file_that_is_replaced_meanwhile_is_taken_by_the_next_load(
         put(store, FIRST, DAY_2)
         bring(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(inbox, "finish", finish_late)
-    contracts = load_contracts(house.project)
-    load(house.settings, contracts)
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "finish", finish_late)
+        take(house)
     assert store.objects() == {f"{PREFIX}/purchases/{FIRST}": DAY_2.encode()}
-    monkeypatch.undo()
-    house.boathouse("load")
+    take(house)
     assert store.objects() == {}
     assert house.in_lake("select distinct product from lake.raw.purchases order by 1")[-1] == (14,)
 
@@ -180,7 +184,7 @@ def test_file_that_is_gone_or_another_when_it_is_brought_is_left_alone(
         return bring(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(inbox, "fetch", fetch_late)
-    report = load(house.settings, load_contracts(house.project))
+    report = take(house)
     assert sorted(report.left_alone) == [f"purchases/{FIRST}", f"purchases/{SECOND}"]
     assert list(store.objects()) == [f"{PREFIX}/purchases/{FIRST}"]
 
@@ -195,7 +199,7 @@ def test_load_that_was_killed_is_finished_by_the_next(
     put(store, FIRST, DAY_1)
     put(store, SECOND, DAY_2)
     house.boathouse("load", code=-signal.SIGKILL, BOATHOUSE_KILL_AT=point)
-    house.boathouse("load")
+    take(house)
     rows = house.in_lake("select _file, count(*) from lake.raw.purchases group by all order by all")
     assert rows == [(FIRST, 2), (SECOND, 2)]
     assert archived(house) == {FIRST: DAY_1, SECOND: DAY_2}
@@ -209,7 +213,7 @@ def test_load_that_was_killed_while_it_deleted_loads_nothing_twice(
     put(store, FIRST, DAY_1)
     put(store, SECOND, DAY_2)
     house.boathouse("load", code=-signal.SIGKILL, BOATHOUSE_KILL_AT="inbox:deleted")
-    house.boathouse("load")
+    take(house)
     rows = house.in_lake("select _file, count(*) from lake.raw.purchases group by all order by all")
     assert rows == [(FIRST, 2), (SECOND, 2)]
     assert store.objects() == {}
@@ -219,12 +223,12 @@ def test_store_that_does_not_answer_is_told_and_nothing_is_set_aside(
     house: House, store: Store
 ) -> None:
     put(store, FIRST, DAY_1)
-    told = house.boathouse("run", code=1, BOATHOUSE_S3_ENDPOINT="http://127.0.0.1:1").stderr
+    told = house.boathouse("load", code=1, BOATHOUSE_S3_ENDPOINT="http://127.0.0.1:1").stderr
     assert f"s3://{BUCKET}/{PREFIX} does not answer" in told
     assert "BOATHOUSE_LANDING" in told
     doctor = house.boathouse("doctor", code=1, BOATHOUSE_S3_ENDPOINT="http://127.0.0.1:1")
     assert "does not answer" in doctor.stdout
-    house.boathouse("run")
+    take(house)
     require_loaded(house, FIRST)
 
 
@@ -276,12 +280,12 @@ def test_who_looks_again_and_again_does_not_ask_each_time(
 
 def test_environment_takes_nothing(house: House, store: Store) -> None:
     house.drop("purchases", FIRST, DAY_1)
-    house.boathouse("run")
+    take(house)
     put(store, SECOND, DAY_2)
     house.boathouse("env", "create", "dev")
-    house.boathouse("--env", "dev", "run")
+    house.boathouse("--env", "dev", "load")
     assert len(store.objects()) == 1
-    house.boathouse("run")
+    take(house)
     assert store.objects() == {}
 
 

@@ -14,6 +14,7 @@ from support.object_store import BUCKET, Store, served
 from boathouse.contracts import load_contracts
 from boathouse.ingest import originals
 from boathouse.ingest.days import load_days
+from boathouse.ingest.loader import load
 from orchestration.days import day_partitions
 from orchestration.project import Project
 
@@ -47,6 +48,12 @@ def house(machine: House, store: Store, tmp_path: Path, monkeypatch: pytest.Monk
     return house
 
 
+def take(house: House) -> None:
+    """Load what waits and carry the originals off, in this process."""
+    load(house.settings, load_contracts(house.project))
+    originals.carry_off(house.settings)
+
+
 def here(house: House) -> set[str]:
     return {path.name for path in house.settings.archive_folder.rglob("*") if path.is_file()}
 
@@ -62,7 +69,6 @@ def test_originals_are_carried_off(house: House, store: Store, command: str) -> 
     assert store.objects() == KEYS
     assert here(house) == set()
     assert not list(house.settings.archive_folder.rglob("*"))
-    assert house.json("doctor", "--deep")
 
 
 def test_originals_of_a_red_run_are_carried_off(house: House, store: Store, tmp_path: Path) -> None:
@@ -74,18 +80,18 @@ def test_originals_of_a_red_run_are_carried_off(house: House, store: Store, tmp_
 
 
 def test_rejected_rows_are_replayed_from_there(house: House, store: Store) -> None:
-    house.boathouse("load")
+    take(house)
     assert rows(house) == 3
     told = house.json("quarantine", "replay")
     assert "no longer in the archive" not in str(told)
     assert "no number" in str(house.json("quarantine", "list"))
-    house.boathouse("load")
+    take(house)
     assert store.objects() == KEYS
     assert here(house) == set()
 
 
 def test_day_is_loaded_again_from_there(house: House) -> None:
-    house.boathouse("load")
+    take(house)
     contracts = load_contracts(house.project)
     report = load_days(house.settings, contracts, "purchases", [date(2023, 7, 21)])
     assert report.sources["purchases"].files_loaded == 1
@@ -107,9 +113,9 @@ def test_days_are_there_when_the_store_does_not_answer(
 def test_what_was_carried_off_is_a_duplicate_when_it_comes_again(
     house: House, store: Store
 ) -> None:
-    house.boathouse("load")
+    take(house)
     house.drop("purchases", FIRST, DAY_1)
-    house.boathouse("load")
+    take(house)
     assert rows(house) == 3
     assert store.objects().keys() > KEYS.keys()
     assert here(house) == set()
@@ -120,7 +126,7 @@ def test_load_that_was_killed_carries_off_by_the_next(
     house: House, store: Store, point: str
 ) -> None:
     house.boathouse("load", code=-signal.SIGKILL, BOATHOUSE_KILL_AT=point)
-    house.boathouse("load")
+    take(house)
     assert store.objects() == KEYS
     assert here(house) == set()
     assert rows(house) == 3
@@ -137,7 +143,7 @@ def test_store_that_does_not_answer_holds_back_no_release(house: House, store: S
 
 
 def test_doctor_reads_what_was_carried_off(house: House, store: Store) -> None:
-    house.boathouse("load")
+    take(house)
     told = house.boathouse("doctor", "--deep").stdout
     assert "All 2 originals are as they were loaded" in told
     first, second = KEYS
@@ -150,7 +156,7 @@ def test_doctor_reads_what_was_carried_off(house: House, store: Store) -> None:
 
 def test_another_machine_finds_them(house: House, store: Store, tmp_path: Path) -> None:
     """What a home has carried off, one that is restored from its backup has, too."""
-    house.boathouse("run")
+    take(house)
     made = house.json("backup", str(tmp_path / "made"))["path"]
     again = replace(house, home=tmp_path / "again")
     again.boathouse("restore", made, "--into", str(again.home))

@@ -26,6 +26,7 @@ def relation_of(node: dict[str, Any]) -> tuple[str, ...]:
 def test_models_are_narrowed_to_their_keys_wherever_that_can_be_proven(
     settings: Settings,
 ) -> None:
+    dbt.close_connection()  # which a test before may have kept, of another home
     ran = dbt.invoke("compile", ["--full-refresh", "--select", "resource_type:model"], settings)
     nodes = [result.node.to_dict() for result in ran.results]
     models = [node for node in nodes if node["resource_type"] == "model"]

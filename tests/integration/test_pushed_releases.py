@@ -12,9 +12,10 @@ from support.command import House, wait_until
 from support.homes import copy_project
 from support.object_store import BUCKET, Store, served
 
+from boathouse import lake
 from boathouse.bucket import ChangedError
 from boathouse.errors import BoathouseError, DamagedError, IdentityError, UsageError
-from boathouse.release import current_release, list_releases, push
+from boathouse.release import current_release, list_releases, push, release
 from boathouse.release import store as store_module
 from boathouse.release.pull import PullReport, follow, pull
 from boathouse.release.store import Store as Releases
@@ -23,6 +24,12 @@ from orchestration.releasing import release_and_compact
 
 DAY_1 = "PurchaseID,product,user,date\n1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
 DAY_2 = "PurchaseID,product,user,date\n1,14,31,2023-07-02\n2,13,32,2023-07-01\n"
+ONE_MORE = """
+    insert into lake.marts.fct_purchase_versions
+    select * replace (purchase_id + 100 as purchase_id)
+    from lake.marts.fct_purchase_versions
+    limit 1
+"""
 PREFIX = "releases"
 VERSIONS = "select count(*) from marts.fct_purchase_versions"
 
@@ -66,10 +73,17 @@ def there(house: House, tmp_path: Path) -> House:
     return House(house.project, tmp_path / "there", house.environment)
 
 
+def change(house: House) -> None:
+    """Let a mart have one row more, which is to be released."""
+    with lake.connect(house.settings) as opened:
+        opened.con.execute(ONE_MORE)
+
+
 def deliver(house: House) -> None:
     """Let another release be made, and pushed."""
-    house.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
-    assert house.json("run")["is_pushed"]
+    change(house)
+    release(house.settings)
+    assert push(house.settings)
 
 
 def shown(store: Store) -> int:
@@ -131,7 +145,7 @@ def test_new_release_and_rollback_are_followed(house: House, there: House, store
     report = pulled(there)
     assert (report.is_new, report.release.release_id, report.bytes_taken) == (True, 1, 0)
     assert there.released(VERSIONS) == [(2,)]
-    assert not house.json("run")["is_pushed"]
+    assert not push(house.settings)
     assert shown(store) == 1
 
     assert house.json("release")["is_pushed"]  # a person goes forward
@@ -179,9 +193,7 @@ def test_trouble_of_who_follows_is_told_and_passes(there: House, store: Store) -
 
 
 def test_dagsters_release_is_pushed(house: House, store: Store) -> None:
-    house.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
-    for command in ("load", "build"):
-        house.boathouse(command)
+    change(house)
     release_and_compact(house.settings, "a test")
     assert shown(store) == 2
 
@@ -227,12 +239,8 @@ def test_who_has_not_seen_the_last_change_does_not_change(house: House, there: H
 def test_change_by_another_at_the_same_moment_is_looked_at_anew(
     house: House, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("BOATHOUSE_RELEASES")
-    apart = replace(house, environment={**house.environment, "BOATHOUSE_RELEASES": ""})
-    apart.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
-    apart.boathouse("run")
-    assert shown(store) == 1
-    here = house.settings.model_copy(update={"releases": f"s3://{BUCKET}/{PREFIX}"})
+    change(house)
+    release(house.settings)
     put = Releases.upload
 
     def upload(self: Releases, *arguments: object) -> None:
@@ -243,7 +251,7 @@ def test_change_by_another_at_the_same_moment_is_looked_at_anew(
         store.client.put_object(Bucket=BUCKET, Key=f"{PREFIX}/current.json", Body=newer)
 
     monkeypatch.setattr(Releases, "upload", upload)
-    assert not push(here)
+    assert not push(house.settings)
     assert shown(store) == 9
 
 
@@ -257,7 +265,7 @@ def test_releases_of_another_lake_are_neither_replaced_nor_taken(
     assert "has releases of lake" in other.boathouse("run", code=1).stderr
     assert store.objects() == before
     store.put({})
-    other.boathouse("run")
+    push(other.settings)
     with pytest.raises(IdentityError, match="has releases of lake"):
         pulled(there)
     assert there.released(VERSIONS) == [(2,)]
@@ -267,11 +275,14 @@ def test_releases_of_another_lake_are_neither_replaced_nor_taken(
 
 
 @pytest.mark.parametrize("point", ["push:uploaded", "push:shown", "release:shown", "release:noted"])
-def test_run_that_was_killed_is_pushed_by_the_next(house: House, there: House, point: str) -> None:
-    house.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
-    house.boathouse("run", code=-signal.SIGKILL, BOATHOUSE_KILL_AT=point)
+def test_release_that_was_killed_is_pushed_by_the_next(
+    house: House, there: House, point: str
+) -> None:
+    change(house)
+    house.boathouse("release", code=-signal.SIGKILL, BOATHOUSE_KILL_AT=point)
     assert pulled(there).release.release_id == (2 if point == "push:shown" else 1)
-    house.boathouse("run")
+    release(house.settings)
+    push(house.settings)
     assert pulled(there).release.release_id == 2
     assert there.released(VERSIONS) == [(3,)]
 
@@ -295,8 +306,8 @@ def test_pull_that_was_killed_shows_one_whole_release(
 
 
 def test_store_that_does_not_answer_holds_back_nothing_here(house: House, store: Store) -> None:
-    house.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
-    told = house.boathouse("run", code=1, BOATHOUSE_S3_ENDPOINT="http://127.0.0.1:1").stderr
+    change(house)
+    told = house.boathouse("release", code=1, BOATHOUSE_S3_ENDPOINT="http://127.0.0.1:1").stderr
     assert "Release 2 is shown here, and not yet to those who pull it" in told
     assert house.released(VERSIONS) == [(3,)]
     assert shown(store) == 1
@@ -306,11 +317,11 @@ def test_store_that_does_not_answer_holds_back_nothing_here(house: House, store:
 
 def test_doctor_tells_of_a_store_that_shows_another_release(house: House, there: House) -> None:
     pulled(there)
-    house.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
-    house.boathouse("run", BOATHOUSE_RELEASES="")
+    change(house)
+    release(house.settings)
     told = house.boathouse("doctor").stdout
     assert "shows release 1, and readers here see release 2" in told
-    house.boathouse("run")
+    push(house.settings)
     assert "shows it, too" in house.boathouse("doctor").stdout
     assert "`boathouse pull` brings the newest" in there.boathouse("doctor").stdout
     told = there.boathouse("doctor", code=1, BOATHOUSE_S3_ENDPOINT="http://127.0.0.1:1").stdout
@@ -348,7 +359,7 @@ def test_damage_is_not_taken_and_can_be_mended(house: House, there: House, store
     store.client.delete_object(Bucket=BUCKET, Key=name)
     with pytest.raises(BoathouseError, match="its files are not there"):
         pulled(there)
-    house.boathouse("run")
+    push(house.settings)
     assert pulled(there).release.release_id == 2
     assert there.released(VERSIONS) == [(3,)]
 
@@ -391,9 +402,7 @@ def test_as_many_releases_stay_there_as_here(
 ) -> None:
     monkeypatch.setenv("BOATHOUSE_RELEASES_KEPT", "1")
     monkeypatch.setattr(store_module, "YOUNG", -store_module.YOUNG)
-    house.drop("purchases", "purchases_2023-07-22.csv", DAY_2)
-    house.boathouse("run", BOATHOUSE_RELEASES="")
-    assert push(house.settings)
+    deliver(house)
     names = [name.removeprefix(f"{PREFIX}/") for name in store.objects()]
     assert len(names) == 4, names
     assert {"current.json", "releases/2.json"} < set(names)
@@ -401,10 +410,12 @@ def test_as_many_releases_stay_there_as_here(
     assert [each.release_id for each in list_releases(there.settings)] == [2]
 
 
-def test_files_that_somebody_may_be_about_to_name_stay(house: House, store: Store) -> None:
+def test_files_that_somebody_may_be_about_to_name_stay(
+    house: House, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = store.objects()
-    house.boathouse("run", BOATHOUSE_RELEASES_KEPT="1")
-    deliver(replace(house, environment={**house.environment, "BOATHOUSE_RELEASES_KEPT": "1"}))
+    monkeypatch.setenv("BOATHOUSE_RELEASES_KEPT", "1")
+    deliver(house)
     files = {name for name in before if "/files/" in name}
     assert files < store.objects().keys()
     assert f"{PREFIX}/releases/1.json" not in store.objects()

@@ -203,7 +203,7 @@ SHOWN_BY = {
     ],
     "a run that pushes its release to `BOATHOUSE_RELEASES` is killed, or the store does not "
     "answer": [
-        "test_run_that_was_killed_is_pushed_by_the_next",
+        "test_release_that_was_killed_is_pushed_by_the_next",
         "test_store_that_does_not_answer_holds_back_nothing_here",
     ],
     "a pull is killed, or what came is not what was put there": [
