@@ -72,6 +72,8 @@ def environment(settings: Settings, home: Path, address: str) -> dict[str, str]:
         "BOATHOUSE_ALERT_LINK": settings.alert_link or address,
         "DAGSTER_HOME": str(home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
+        # Of a process with many threads glibc keeps in a heap for each what was freed there.
+        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
         "PYTHONPATH": python_path,
         "PYTHONWARNINGS": "ignore",
     }

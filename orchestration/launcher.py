@@ -6,6 +6,7 @@ that a run uses the project as it is. A run's process holds a lock file while it
 can tell whether it is still there, also after everything was killed.
 """
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -28,6 +29,8 @@ from filelock import FileLock
 from boathouse.lock import is_file_held
 
 PATIENCE_SECONDS = 20.0
+_M_ARENA_MAX = -8  # of glibc's malloc.h
+_HEAPS_EACH = 8  # for each processor: glibc's own limit
 
 
 class WarmLauncher(DagsterRunLauncher[Any], ConfigurableClass):
@@ -121,10 +124,18 @@ def _fork_server() -> ForkServerContext:
     return context
 
 
+def _allow_heaps() -> None:
+    """Let threads have heaps of their own again, as many as glibc allows: a run does not last."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _HEAPS_EACH * (os.cpu_count() or 1))
+
+
 def _work(arguments: list[str], lock_file: str) -> None:
     """Be the process of a run: what `dagster api execute_run` does, holding the lock file."""
     from dagster._cli.api import api_cli
 
+    _allow_heaps()
     path = Path(lock_file)
     pid_file = path.with_suffix(".pid")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from support.homes import copy_project
 
 from benchmarks import soak
 
-DELIVERIES = 16
+DELIVERIES = 12
 SETTLED = 5
 
 
