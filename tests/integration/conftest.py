@@ -8,6 +8,7 @@ from pathlib import Path
 
 import houses
 import pytest
+from support import object_store
 from support import postgres as postgresql
 from support.command import House
 from support.homes import clone, copy_project
@@ -31,6 +32,13 @@ def postgres() -> Iterator[str]:
     """Return the address of a PostgreSQL server's first database."""
     with postgresql.server() as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[object_store.Store]:
+    """Return an S3 server with one bucket."""
+    with object_store.served() as store:
+        yield store
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,12 @@
 
 import signal
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.command import House, finish, wait_until
-from support.object_store import BUCKET, Store, served
+from support.object_store import BUCKET, Store
 from support.postgres import make_database, make_machines
 
 from boathouse.contracts import load_contracts
@@ -24,12 +23,6 @@ DAY_1 = f"{HEAD}1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
 DAY_2 = f"{HEAD}1,14,31,2023-07-02\n2,13,32,2023-07-01\n"
 FIRST, SECOND = "purchases_2023-07-21.csv", "purchases_2023-07-22.csv"
 LOADED = "select file_name, status, rows_loaded from lake.meta.loads order by all"
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Store]:
-    with served() as store:
-        yield store
 
 
 @pytest.fixture

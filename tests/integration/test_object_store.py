@@ -1,25 +1,18 @@
 """A lake in an object store: its prefix knows whose it is, and nothing of others is touched."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.command import House
 from support.homes import copy_project
-from support.object_store import BUCKET, KEYS, Store, served
+from support.object_store import BUCKET, KEYS, Store
 
 DAY_1 = "PurchaseID,product,user,date\n1,12,31,2023-07-01\n2,13,32,2023-07-01\n"
 DAY_2 = "PurchaseID,product,user,date\n1,14,31,2023-07-02\n2,13,32,2023-07-01\n"
 AT_ONCE = {"BOATHOUSE_KEEP_SNAPSHOTS_DAYS": "0", "BOATHOUSE_KEEP_FILES_HOURS": "0"}
 WRITING = ("load", "run", "maintain", "release")
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Store]:
-    with served() as store:
-        yield store
 
 
 @pytest.fixture(scope="module")

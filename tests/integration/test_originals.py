@@ -2,14 +2,13 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 from support.command import House
-from support.object_store import BUCKET, Store, served
+from support.object_store import BUCKET, Store
 
 from boathouse.contracts import load_contracts
 from boathouse.ingest import originals
@@ -27,12 +26,6 @@ KEYS = {
     f"{PREFIX}/purchases/1/{FIRST}": DAY_1.encode(),
     f"{PREFIX}/purchases/1/{SECOND}": DAY_2.encode(),
 }
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Store]:
-    with served() as store:
-        yield store
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 import json
 import signal
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.command import House, wait_until
 from support.homes import copy_project
-from support.object_store import BUCKET, Store, served
+from support.object_store import BUCKET, Store
 
 from boathouse import lake
 from boathouse.bucket import ChangedError
@@ -32,12 +31,6 @@ ONE_MORE = """
 """
 PREFIX = "releases"
 VERSIONS = "select count(*) from marts.fct_purchase_versions"
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Store]:
-    with served() as store:
-        yield store
 
 
 @pytest.fixture(scope="module")
