@@ -35,6 +35,7 @@ _MEMORY = re.compile(r"\d+(\.\d+)? *[KMGT](i?B)?", re.IGNORECASE)
 _NO_PATH = re.compile(r"[?*\[\\\x00-\x1f]")
 # What may lie elsewhere than in the home, and of an environment does not.
 _PLACES = ("archive", "catalog", "lake", "landing", "releases")
+_STORED = ("archive", "lake", "landing", "releases")
 _PREFIX = re.compile(r"s3://[^/?#\s]+(/[^?#\s]*)?")
 
 
@@ -207,6 +208,21 @@ class Settings(BaseSettings):
                     "else.",
                     hint="Use another name: one without ? * [ \\ and control characters.",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _require_apart(self) -> Self:
+        """Let nobody take originals, say, for deliveries: no prefix may lie in another one."""
+        given = {name: f"{getattr(self, name).rstrip('/')}/" for name in _STORED}
+        stored = {name: prefix for name, prefix in given.items() if prefix.startswith("s3://")}
+        for name, prefix in stored.items():
+            for other, around in stored.items():
+                if other != name and prefix.startswith(around):
+                    raise UsageError(
+                        f"BOATHOUSE_{name.upper()} is {prefix[:-1]}, and lies in "
+                        f"BOATHOUSE_{other.upper()}, {around[:-1]}.",
+                        hint="Give each a prefix of its own, none inside another.",
+                    )
         return self
 
     @field_validator("project", "home")

@@ -20,6 +20,9 @@ from boathouse.settings import Settings, mistyped_variables
         ("RELEASES_KEPT", "none", "a valid integer"),
         ("CATALOG", "mysql://db/lake", "postgresql://"),
         ("LAKE", "gs://bucket/lake", "s3://bucket/prefix"),
+        ("LANDING", "/mnt/landing", "s3://bucket/prefix"),
+        ("ARCHIVE", "s3://", "s3://bucket/prefix"),
+        ("RELEASES", "https://bucket/releases", "s3://bucket/prefix"),
         ("S3_ENDPOINT", "minio:9000", "http://host:port"),
         ("S3_ENDPOINT", "http://", "http://host:port"),
         ("S3_ENDPOINT", "https://minio:9000/path", "http://host:port"),
@@ -41,6 +44,28 @@ def test_value_that_cannot_be_is_refused_by_name(
     with pytest.raises(UsageError) as raised:
         Settings()
     assert f"BOATHOUSE_{name}" in str(raised.value) and said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("archive", "landing", "is_well"),
+    [
+        ("s3://boats/archive", "s3://boats/landing", True),
+        ("s3://boats/land", "s3://boats/landing", True),
+        ("s3://boats/landing", "s3://boats/landing/", False),
+        ("s3://boats/landing/archive", "s3://boats/landing", False),
+        ("s3://boats", "s3://boats/landing", False),
+    ],
+)
+def test_no_prefix_lies_in_another_one(
+    monkeypatch: pytest.MonkeyPatch, archive: str, landing: str, is_well: bool
+) -> None:
+    monkeypatch.setenv("BOATHOUSE_ARCHIVE", archive)
+    monkeypatch.setenv("BOATHOUSE_LANDING", landing)
+    if is_well:
+        assert Settings().archive == archive
+    else:
+        with pytest.raises(UsageError, match="and lies in BOATHOUSE_"):
+            Settings()
 
 
 @pytest.mark.parametrize("name", ["ALERT_WEBHOOK", "HEARTBEAT_URL"])
