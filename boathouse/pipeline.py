@@ -124,7 +124,9 @@ def run(
     report.is_pushed = push(settings)
     if report.is_pushed:
         report.seconds["push"] = time.monotonic() - before_push
-    originals.carry_off(settings)
+    before_carrying = time.monotonic()
+    if originals.carry_off(settings):
+        report.seconds["archive"] = time.monotonic() - before_carrying
     report.seconds["all"] = time.monotonic() - started
     return report
 
