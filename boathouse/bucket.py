@@ -1,12 +1,14 @@
 """Objects below one prefix of an S3 store, with the credentials of the AWS command line."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from boathouse.errors import BoathouseError, DeniedError, UnreachableError
 from boathouse.redaction import without_passwords
@@ -19,6 +21,10 @@ _CHANGED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _ATTEMPTS = 4
+_AT_ONCE = 8  # requests: each waits for the store
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,22 @@ class ChangedError(BoathouseError):
     """An object is not the version any more that it was when it was looked at."""
 
     is_transient = True
+
+
+@lru_cache(maxsize=8)
+def of(settings: Settings, name: str) -> "Bucket":
+    """Return what lies below the prefix that a setting names: `landing`, say.
+
+    A process makes it once: that takes as long as some requests. Threads share one that was made
+    before they began, since boto3 makes no two clients at the same time.
+    """
+    return Bucket(settings, getattr(settings, name), f"BOATHOUSE_{name.upper()}")
+
+
+def at_once(act: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return what comes of some items, of which several are asked for at once."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(act, items))
 
 
 class Bucket:
@@ -67,15 +89,11 @@ class Bucket:
                 ),
             )
 
-    def path(self, name: str) -> str:
-        """Return the key of an object, prefix included."""
-        return f"{self._prefix}{name}"
-
     def listed(self, folder: str = "") -> list[Entry]:
         """Return all objects below a folder."""
         with self._told():
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self.path(folder)
+                Bucket=self._bucket, Prefix=self._key(folder)
             )
             return [
                 Entry(
@@ -103,45 +121,40 @@ class Bucket:
             return answer["Body"].read(), answer["ETag"]
         return None
 
-    def put(self, name: str, body: bytes, *, before: str | None = "") -> None:
-        """Write an object at once.
+    def put(self, name: str, body: bytes) -> None:
+        """Write an object at once, whatever was there."""
+        with self._told():
+            self._client.put_object(**self._named(name), Body=body)
 
-        Args:
-            name: Which object.
-            body: Its content.
-            before: The etag of the version that it replaces; None: there must be none; empty: any.
+    def replace(self, name: str, body: bytes, before: str | None) -> None:
+        """Write an object at once in the place of the version with this etag, or of none.
 
         Raises:
             ChangedError: it is another version that is there.
         """
-        condition: dict[str, str] = {"IfMatch": before} if before else {}
-        if before is None:
-            condition = {"IfNoneMatch": "*"}
+        condition = {"IfNoneMatch": "*"} if before is None else {"IfMatch": before}
         with self._told():
             self._client.put_object(**self._named(name), Body=body, **condition)
 
     def upload(self, path: Path, name: str) -> None:
         """Write a file as an object; others see it when it is there as a whole."""
         with self._told():
-            self._client.upload_file(str(path), self._bucket, self.path(name))
+            self._client.upload_file(str(path), self._bucket, self._key(name))
 
     def download(self, name: str, path: Path) -> bool:
         """Write an object into a file; returns False when it is not there."""
         with self._told():
-            self._client.download_file(self._bucket, self.path(name), str(path))
+            self._client.download_file(self._bucket, self._key(name), str(path))
             return True
         return False
 
     def download_version(self, entry: Entry, path: Path) -> bool:
         """Write this version of an object into a file; returns False when it is not there."""
-        try:
-            with self._told():
-                answer = self._client.get_object(**self._named(entry.name), IfMatch=entry.etag)
-                with path.open("wb") as file:
-                    shutil.copyfileobj(answer["Body"], file)
-                return True
-        except ChangedError:
-            return False
+        with suppress(ChangedError), self._told():
+            answer = self._client.get_object(**self._named(entry.name), IfMatch=entry.etag)
+            with path.open("wb") as file:
+                shutil.copyfileobj(answer["Body"], file)
+            return True
         return False
 
     def delete(self, name: str) -> None:
@@ -154,18 +167,18 @@ class Bucket:
 
         It is looked at before, too: not every store heeds the condition.
         """
-        try:
-            with self._told():
-                named = self._named(entry.name)
-                self._client.head_object(**named, IfMatch=entry.etag)
-                self._client.delete_object(**named, IfMatch=entry.etag)
-        except ChangedError:
-            pass
+        with suppress(ChangedError), self._told():
+            named = self._named(entry.name)
+            self._client.head_object(**named, IfMatch=entry.etag)
+            self._client.delete_object(**named, IfMatch=entry.etag)
 
     # -- below -----------------------------------------------------------------------------
 
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}{name}"
+
     def _named(self, name: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self.path(name)}
+        return {"Bucket": self._bucket, "Key": self._key(name)}
 
     @contextmanager
     def _told(self) -> Iterator[None]:

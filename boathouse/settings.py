@@ -33,9 +33,9 @@ _NEARLY = 0.9
 _MEMORY = re.compile(r"\d+(\.\d+)? *[KMGT](i?B)?", re.IGNORECASE)
 # In a path DuckDB takes them for a pattern, for the end of a name, or for a separator.
 _NO_PATH = re.compile(r"[?*\[\\\x00-\x1f]")
+_STORED = ("archive", "lake", "landing", "releases")  # what may lie in an object store
 # What may lie elsewhere than in the home, and of an environment does not.
-_PLACES = ("archive", "catalog", "lake", "landing", "releases")
-_STORED = ("archive", "lake", "landing", "releases")
+_PLACES = ("catalog", *_STORED)
 _PREFIX = re.compile(r"s3://[^/?#\s]+(/[^?#\s]*)?")
 
 

@@ -25,7 +25,7 @@ enable_test_caching()  # what dbt has made of a macro or a template it makes aga
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A run of the warehouse waits for its disk some fifty times: where there is memory to spare, the
-# homes of tests, of which a few hundred MB are there at a time, lie in it.
+# homes of tests, of which some 1 GB is there at a time, lie in it.
 IN_MEMORY = Path("/dev/shm")
 if (
     "TMPDIR" not in os.environ

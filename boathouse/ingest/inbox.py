@@ -10,14 +10,13 @@ that shares the lake has taken them.
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from boathouse.bucket import Bucket, Entry
+from boathouse import bucket
+from boathouse.bucket import Entry
 from boathouse.checkpoints import reached
 from boathouse.settings import Settings
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 # Who looks into landing again and again asks the store no more often.
 LIST_SECONDS = 2.0
-_AT_ONCE = 8  # requests: each waits for the store
-
-Done = TypeVar("Done")
 
 
 def folder(settings: Settings) -> Path:
@@ -46,7 +42,7 @@ def listed(settings: Settings) -> list[Entry]:
         return []
     asked_at, found = _listed.get(settings.landing, (float("-inf"), []))
     if time.monotonic() - asked_at >= LIST_SECONDS:
-        found = _bucket(settings).listed()
+        found = bucket.of(settings, "landing").listed()
         _listed[settings.landing] = (time.monotonic(), found)
     return found
 
@@ -65,15 +61,20 @@ def fetch(settings: Settings, files: Iterable["Delivery"]) -> list["Delivery"]:
 
     Who is not there any more, or not as it was, is left out: the next load sees to it.
     """
+    remote = [(file, file.entry) for file in files if file.entry is not None]
+    if not remote:
+        return []
+    store = bucket.of(settings, "landing")
 
-    def bring(file: "Delivery", entry: Entry) -> bool:
+    def bring(pair: "tuple[Delivery, Entry]") -> bool:
+        file, entry = pair
         if file.path.exists():  # brought for a transaction that is tried again
             return True
         file.path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=folder(settings), prefix=".", delete=False) as file_of_part:
             part = Path(file_of_part.name)
         try:
-            is_there = _bucket(settings).download_version(entry, part)
+            is_there = store.download_version(entry, part)
             if is_there:
                 os.utime(part, ns=(file.modified_ns, file.modified_ns))
                 part.replace(file.path)
@@ -82,31 +83,20 @@ def fetch(settings: Settings, files: Iterable["Delivery"]) -> list["Delivery"]:
         finally:
             part.unlink(missing_ok=True)
 
-    remote = [file for file in files if file.entry is not None]
-    return [file for file, is_here in zip(remote, _each(remote, bring), strict=True) if is_here]
+    are_here = bucket.at_once(bring, remote)
+    return [file for (file, _), is_here in zip(remote, are_here, strict=True) if is_here]
 
 
-def finish(settings: Settings, brought: Iterable["Delivery"]) -> None:
+def finish(settings: Settings, brought: "list[Delivery]") -> None:
     """Delete from the store what a load has archived or rejected; leave all else there."""
+    done = [file.entry for file in brought if file.entry and not os.path.lexists(file.path)]
+    if done:
+        store = bucket.of(settings, "landing")
 
-    def take(file: "Delivery", entry: Entry) -> None:
-        if os.path.lexists(file.path):
-            file.path.unlink()
-        else:
-            _bucket(settings).delete_version(entry)
+        def take(entry: Entry) -> None:
+            store.delete_version(entry)
             reached("inbox:deleted")
 
-    _each(list(brought), take)
-
-
-def _each(files: list["Delivery"], act: Callable[["Delivery", Entry], Done]) -> list[Done]:
-    if not files:
-        return []
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        waiting = [pool.submit(act, each, each.entry) for each in files if each.entry is not None]
-        return [each.result() for each in waiting]
-
-
-@lru_cache(maxsize=4)
-def _bucket(settings: Settings) -> Bucket:
-    return Bucket(settings, settings.landing, "BOATHOUSE_LANDING")
+        bucket.at_once(take, done)
+    for file in brought:
+        file.path.unlink(missing_ok=True)

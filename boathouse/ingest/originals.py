@@ -6,20 +6,15 @@ share a lake find them there. Their keys are their paths: `<source>/<load>/<name
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from boathouse import lock
-from boathouse.bucket import Bucket
+from boathouse import bucket, lock
 from boathouse.checkpoints import reached
 from boathouse.errors import DamagedError, DeniedError, UnreachableError
 from boathouse.settings import Settings
 
-_AT_ONCE = 8  # requests: each waits for the store
 _LONGEST_KEY = 1024  # bytes
 _COMMAND = "boathouse archive"
 
@@ -35,7 +30,7 @@ def is_kept(settings: Settings, source: str, load_id: int, name: str) -> bool:
         return True
     if not settings.archive:
         return False
-    return _bucket(settings).look(_key(source, load_id, name)) is not None
+    return bucket.of(settings, "archive").look(_key(source, load_id, name)) is not None
 
 
 def bring(settings: Settings, source: str, load_id: int, name: str) -> Path:
@@ -44,7 +39,7 @@ def bring(settings: Settings, source: str, load_id: int, name: str) -> Path:
     if settings.archive and not there.exists():
         there.parent.mkdir(parents=True, exist_ok=True)
         part = there.with_name(".moving")
-        if _bucket(settings).download(_key(source, load_id, name), part):
+        if bucket.of(settings, "archive").download(_key(source, load_id, name), part):
             part.replace(there)
         else:
             _remove_empty(settings, there)
@@ -58,7 +53,7 @@ def sha256(settings: Settings, source: str, load_id: int, name: str) -> str:
     settings.work.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=settings.work) as folder:
         copy = Path(folder) / "original"
-        if not _bucket(settings).download(_key(source, load_id, name), copy):
+        if not bucket.of(settings, "archive").download(_key(source, load_id, name), copy):
             return ""
         with copy.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -70,7 +65,7 @@ def names(settings: Settings, source: str) -> list[str]:
     found = {each.relative_to(folder).as_posix() for each in _files(folder)}
     if settings.archive:
         with suppress(DeniedError, UnreachableError):
-            entries = _bucket(settings).listed(f"{source}/")
+            entries = bucket.of(settings, "archive").listed(f"{source}/")
             found |= {each.name.removeprefix(f"{source}/") for each in entries}
     return sorted(each.partition("/")[2] for each in found)
 
@@ -90,20 +85,21 @@ def carry_off(settings: Settings) -> int:
     with lock.writer(settings, _COMMAND):
         found = [(each, _key_of(settings, each)) for each in _files(settings.archive_folder)]
         waiting = [(each, key) for each, key in found if len(key.encode()) <= _LONGEST_KEY]
-        return sum(_at_once(lambda pair: _carry(settings, *pair), waiting))
+        store = bucket.of(settings, "archive")
+        return sum(bucket.at_once(lambda pair: _carry(settings, store, *pair), waiting))
 
 
-def _carry(settings: Settings, file: Path, key: str) -> int:
-    bucket, size = _bucket(settings), file.stat().st_size
-    there = bucket.look(key)
+def _carry(settings: Settings, store: bucket.Bucket, file: Path, key: str) -> int:
+    size = file.stat().st_size
+    there = store.look(key)
     if there is None or there.size != size:
-        bucket.upload(file, key)
-        there = bucket.look(key)
+        store.upload(file, key)
+        there = store.look(key)
     if there is None or there.size != size:
         raise DamagedError(
-            f"{bucket.address}/{key} is not what was put there.",
+            f"{store.address}/{key} is not what was put there.",
             hint=f"Look what happens to objects in that bucket. The original stays: {file}.",
-            place=bucket.address,
+            place=store.address,
         )
     reached("archive:carried")
     file.unlink()
@@ -132,15 +128,3 @@ def _key(source: str, load_id: int, name: str) -> str:
 
 def _key_of(settings: Settings, file: Path) -> str:
     return file.relative_to(settings.archive_folder).as_posix()
-
-
-def _at_once(
-    act: Callable[[tuple[Path, str]], int], waiting: Iterable[tuple[Path, str]]
-) -> list[int]:
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(act, waiting))
-
-
-@lru_cache(maxsize=4)
-def _bucket(settings: Settings) -> Bucket:
-    return Bucket(settings, settings.archive, "BOATHOUSE_ARCHIVE")

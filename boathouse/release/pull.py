@@ -68,8 +68,8 @@ def follow(
     """Pull every `interval` seconds, until `stop` is set; nothing but that ends it.
 
     In between it gives readers a clean copy when a client has spoilt theirs. What goes wrong is
-    told through `on_error`, sent as one alert however often it is met, and
-    tried again after pauses that grow. It has the heartbeat of `boathouse watch`.
+    told through `on_error`, sent as one alert however often it is met, and tried again after
+    pauses that grow. It has the heartbeat of `boathouse watch`.
 
     Raises:
         UsageError: there is no BOATHOUSE_RELEASES.

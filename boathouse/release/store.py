@@ -16,8 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from boathouse import identity
-from boathouse.bucket import Bucket
+from boathouse import bucket, identity
 from boathouse.errors import ReleaseError
 from boathouse.settings import Settings
 
@@ -63,7 +62,7 @@ class Store:
     """The prefix of one lake's releases; errors are those of `Bucket`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._bucket = Bucket(settings, settings.releases, "BOATHOUSE_RELEASES")
+        self._bucket = bucket.of(settings, "releases")
 
     # -- which release ---------------------------------------------------------------------
 
@@ -90,7 +89,7 @@ class Store:
         """
         body = json.dumps(asdict(stored)).encode()
         self._bucket.put(_note(stored.release_id), body)
-        self._bucket.put(CURRENT, body, before=before.etag if before is not None else None)
+        self._bucket.replace(CURRENT, body, before.etag if before is not None else None)
 
     def kept(self) -> list[Stored]:
         """Return all releases that are there, oldest first."""

@@ -1,7 +1,7 @@
 """An S3 server of its own, on loopback, with one bucket."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +29,13 @@ class Store:
         }
 
     def objects(self) -> dict[str, bytes]:
-        """Return all objects by their names."""
+        """Return all objects by their names; those that are just being deleted are left out."""
         listed = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-        names = [each["Key"] for each in listed]
-        return {
-            name: self.client.get_object(Bucket=BUCKET, Key=name)["Body"].read() for name in names
-        }
+        found = {}
+        for name in [each["Key"] for each in listed]:
+            with suppress(self.client.exceptions.NoSuchKey):
+                found[name] = self.client.get_object(Bucket=BUCKET, Key=name)["Body"].read()
+        return found
 
     def put(self, objects: dict[str, bytes]) -> None:
         """Let the bucket hold these objects and no others."""
