@@ -330,7 +330,7 @@ def connect(
     is_plain = not (read_only or is_adopting) and version is None and as_of is None
     with (
         lake_place.openable(settings, read_only=read_only) as given,
-        _idle.engine(ours, (given, lock.token(settings)) if is_plain else None) as con,
+        _idle.engine(ours, _known_as(given) if is_plain else None) as con,
     ):
         try:
             opened = attach(
@@ -354,6 +354,18 @@ def connect(
             if "Query interrupted" in str(error):  # how DuckDB tells of Ctrl-C
                 raise KeyboardInterrupt from error
             raise
+
+
+def _known_as(settings: Settings) -> object:
+    """Return what tells a lake that may be left attached from any other, and from itself restored.
+
+    What DuckLake has read of a catalogue it takes for so for as long as it is attached.
+    """
+    path, file = settings.catalog_file, None
+    if path is not None and path.exists():
+        there = path.stat()
+        file = there.st_dev, there.st_ino
+    return settings, lock.token(settings), file
 
 
 @contextlib.contextmanager

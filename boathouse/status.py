@@ -7,16 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from boathouse import catalog, identity, lake, lock, pulled
 from boathouse.build.report import INTERRUPTED
 from boathouse.contracts import load_contracts
 from boathouse.errors import IdentityError
 from boathouse.ingest import deliveries
 from boathouse.release import current_release, held_back
+from boathouse.release.opened import opened
 from boathouse.settings import Settings
-from boathouse.sql import literal
 
 _RUNNING = "running"
 
@@ -135,8 +133,7 @@ def collect(settings: Settings) -> Status:
 @contextmanager
 def _release_as_lake(path: Path) -> Iterator[lake.Lake]:
     """Open a release, whose schema `meta` has what the lake's had, in the place of the lake."""
-    with duckdb.connect() as con:
-        con.execute(f"attach {literal(str(path))} as lake (read_only)")
+    with opened(path, lake.NAME) as con:
         yield lake.Lake(con)
 
 

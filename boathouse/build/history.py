@@ -55,6 +55,7 @@ class Table:
     number: int
     begin: int  # the snapshot that made it
     columns: dict[str, str]
+    may_have_rows: bool
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,14 @@ class History:
     @cached_property
     def _tables(self) -> dict[Name, Table]:
         found: dict[Name, Table] = {}
-        for schema, table, number, begin, column, kind in self._rows(
+        for schema, table, number, begin, rows, column, kind in self._rows(
             f"""
             select
                 schemas.schema_name,
                 tables.table_name,
                 tables.table_id,
                 tables.begin_snapshot,
+                stats.record_count,
                 columns.column_name,
                 columns.column_type
             from {_METADATA}.ducklake_column as columns
@@ -116,13 +118,14 @@ class History:
                 on columns.table_id = tables.table_id and tables.end_snapshot is null
             inner join {_METADATA}.ducklake_schema as schemas
                 on tables.schema_id = schemas.schema_id and schemas.end_snapshot is null
+            left join {_METADATA}.ducklake_table_stats as stats on tables.table_id = stats.table_id
             where columns.end_snapshot is null and columns.parent_column is null
             order by tables.table_id, columns.column_order
             """
         ):
             name = (LAKE, schema.lower(), table.lower())
-            columns = found.setdefault(name, Table(int(number), int(begin), {})).columns
-            columns[column] = _TYPES.get(kind, kind)
+            known = found.setdefault(name, Table(int(number), int(begin), {}, bool(rows)))
+            known.columns[column] = _TYPES.get(kind, kind)
         return found
 
     @staticmethod
@@ -162,7 +165,9 @@ class History:
         table = identifier(name[2])
         rows = f"select * from {LAKE}.raw.{table} where _load_id > {load_id}"
         newer = f"from {LAKE}.replaced.{table} where _replaced_by > {load_id}"
-        if self._rows(f"select 1 {newer} limit 1"):
+        # Most never had a row, and to find none takes as long as a small model.
+        has_any = self._tables[LAKE, "replaced", name[2]].may_have_rows
+        if has_any and self._rows(f"select 1 {newer} limit 1"):
             taken_back = f"select * exclude (_replaced_by) {newer}"
             return Changed(f"{rows} union all by name {taken_back}", taken_back=taken_back)
         return Changed(rows)

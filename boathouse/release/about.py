@@ -20,6 +20,7 @@ from boathouse.build.blockers import LATEST
 from boathouse.build.report import INTERRUPTED
 from boathouse.contracts import Contract
 from boathouse.release import lookups
+from boathouse.release.opened import opened
 from boathouse.release.report import ReleaseInfo
 from boathouse.sql import constant, first_row, literal, row
 
@@ -99,22 +100,21 @@ def read_info(path: Path, *, is_current: bool = False) -> ReleaseInfo | None:
 def _read_info(path: Path, inode: int, size: int, changed: int) -> ReleaseInfo | None:
     """Return the same for as long as it is the same file."""
     del inode, changed
-    with duckdb.connect() as con:
-        try:
-            _attach(con, path)
+    try:
+        with opened(path) as con:
             facts = first_row(con, "from released.meta.release")
-            info = ReleaseInfo(
-                release_id=facts["release_id"],
-                released_at=facts["released_at"],
-                lake_snapshot=facts["lake_snapshot"],
-                build_id=facts["build_id"],
-                size_bytes=size,
-                is_current=False,
-                path=path,
-                lake=facts.get("lake"),
-            )
-        except (duckdb.Error, IndexError, KeyError):
-            return None
+        info = ReleaseInfo(
+            release_id=facts["release_id"],
+            released_at=facts["released_at"],
+            lake_snapshot=facts["lake_snapshot"],
+            build_id=facts["build_id"],
+            size_bytes=size,
+            is_current=False,
+            path=path,
+            lake=facts.get("lake"),
+        )
+    except (duckdb.Error, IndexError, KeyError):
+        return None
     require_known(facts, path)
     return info
 
@@ -130,16 +130,11 @@ def require_known(facts: Mapping[str, Any], path: Path) -> None:
 
 def read_base(info: ReleaseInfo) -> Base | None:
     """Return what the next release has to know of this one; None when it cannot start from it."""
-    with duckdb.connect() as con:
-        try:
-            _attach(con, info.path)
+    try:
+        with opened(info.path) as con:
             return _base(con, info)
-        except duckdb.Error:
-            return None
-
-
-def _attach(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    con.execute(f"attach {literal(str(path))} as released (read_only)")
+    except duckdb.Error:
+        return None
 
 
 def _base(con: duckdb.DuckDBPyConnection, info: ReleaseInfo) -> Base:

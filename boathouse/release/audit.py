@@ -9,7 +9,7 @@ from boathouse.errors import ReleaseError
 from boathouse.release import damage
 from boathouse.release.about import Written
 from boathouse.release.contents import Macro
-from boathouse.sql import literal
+from boathouse.release.opened import opened
 
 
 def audit(path: Path, written: Sequence[Written], macros: Sequence[Macro]) -> None:
@@ -30,9 +30,7 @@ def audit(path: Path, written: Sequence[Written], macros: Sequence[Macro]) -> No
 
 
 def _try(path: Path, macros: Sequence[Macro]) -> None:
-    with duckdb.connect() as con:
-        con.execute(f"attach {literal(str(path))} as audited (read_only)")
-        con.execute("use audited")
+    with opened(path) as con:
         for macro in macros:
             try:
                 con.execute(f"explain {macro.call}")

@@ -12,8 +12,9 @@ import duckdb
 from boathouse.release import checksums, lookups
 from boathouse.release.about import Written, read_base
 from boathouse.release.contents import checksum_of
+from boathouse.release.opened import opened
 from boathouse.release.report import ReleaseInfo
-from boathouse.sql import identifier, literal
+from boathouse.sql import identifier
 
 _MOST_SAID = 200  # characters of what DuckDB says
 
@@ -44,8 +45,7 @@ def of_tables(path: Path, written: Iterable[Written], *, is_deep: bool) -> list[
     With `is_deep` every row is read; else columns and row counts are looked at.
     """
     try:
-        with duckdb.connect() as con:
-            con.execute(f"attach {literal(str(path))} as released (read_only)")
+        with opened(path) as con:
             columns = _columns(con)
             return [said for each in written if (said := _of_table(con, each, columns, is_deep))]
     except duckdb.Error as error:

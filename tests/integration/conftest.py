@@ -21,6 +21,16 @@ from boathouse.release import release
 from boathouse.settings import Settings
 
 
+@pytest.fixture(autouse=True)
+def _kept_attached() -> Iterator[None]:
+    """Leave the lake attached from one command of a test's own process to the next.
+
+    As in a run, where it is: a lake that was just attached reads its whole catalogue.
+    """
+    with lake.kept_attached():
+        yield
+
+
 @pytest.fixture
 def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process read the files itself, for tests that meddle with how it does so."""

@@ -7,8 +7,7 @@ does not depend on what the other domains are doing.
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from boathouse.build import run_build
 from boathouse.contracts import load_contracts
 from boathouse.ingest.loader import load
 from boathouse.release import release
+from boathouse.release.opened import opened
 from boathouse.settings import Settings
 from boathouse.sql import literal, row
 
@@ -141,16 +141,8 @@ def lake_rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
 
 def released_rows(settings: Settings, query: str, path: Path | None = None) -> list[Any]:
     """Return the rows of a query on a released file, as somebody opening it now sees them."""
-    with _opened(path or settings.warehouse) as con:
+    with opened(path or settings.warehouse) as con:
         return con.execute(query).fetchall()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as con:
-        con.execute(f"attach {literal(str(path))} as it (read_only)")
-        con.execute("use it")
-        yield con
 
 
 def marts(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
@@ -159,7 +151,7 @@ def marts(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
         "select table_name from duckdb_tables() "
         "where database_name = 'lake' and schema_name = 'marts' order by table_name"
     )
-    with lake.connect(settings, read_only=True) as opened:
+    with lake.connect(settings) as opened:
         names = [name for (name,) in opened.rows(query)]
         return {name: _sorted(opened.rows(f"from lake.marts.{name}")) for name in names}
 
@@ -167,7 +159,7 @@ def marts(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
 def released_marts(settings: Settings, path: Path | None = None) -> dict[str, Any]:
     """Return all rows of all marts in a released file, sorted."""
     query = "select table_name from duckdb_tables() where schema_name = 'marts' order by table_name"
-    with _opened(path or settings.warehouse) as con:
+    with opened(path or settings.warehouse) as con:
         names = [name for (name,) in con.execute(query).fetchall()]
         return {name: _sorted(con.execute(f"from marts.{name}").fetchall()) for name in names}
 

@@ -82,7 +82,7 @@ def edit(settings: Settings, name: str, before: str, after: str) -> None:
 
 def whole(settings: Settings, *models: str) -> dict[str, list[tuple[Any, ...]]]:
     """Return the rows that models should have, sorted: their SQL over all of raw."""
-    with lake.connect(settings, read_only=True) as opened:
+    with lake.connect(settings) as opened:
         return {name: ordered(opened.rows(_inlined(settings, name))) for name in models}
 
 
@@ -97,7 +97,7 @@ def _inlined(settings: Settings, name: str) -> str:
 
 def built(settings: Settings, *models: str, schema: str = "marts") -> dict[str, Any]:
     """Return the rows that models have in the lake, sorted."""
-    with lake.connect(settings, read_only=True) as opened:
+    with lake.connect(settings) as opened:
         return {name: ordered(opened.rows(f"from lake.{schema}.{name}")) for name in models}
 
 

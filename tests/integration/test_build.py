@@ -19,7 +19,7 @@ ONE_BROKEN_EVENT = [("start", None, "p1", "s1", houses.START)]  # a start needs 
 
 
 def blockers(settings: Settings) -> list[Blocker]:
-    with lake.connect(settings, read_only=True) as opened:
+    with lake.connect(settings) as opened:
         return find_blockers(opened)
 
 

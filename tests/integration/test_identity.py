@@ -39,6 +39,11 @@ EVENT = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _kept_attached() -> None:
+    """Attach the lake anew for each command: catalogues change their places here."""
+
+
 def catalog(settings: Settings) -> Path:
     path = settings.catalog_file
     assert path is not None

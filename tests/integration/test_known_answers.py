@@ -214,7 +214,7 @@ def test_purchases_as_of_a_day_are_what_was_valid_then(purchases: Settings) -> N
 
 def test_dbt_snapshot_believes_the_current_purchases(purchases: Settings) -> None:
     query = "select purchase_id, product_id from lake.snapshots.snap_purchases"
-    with lake.connect(purchases, read_only=True) as opened:
+    with lake.connect(purchases) as opened:
         believed = opened.rows(
             f"{query} where dbt_valid_to is null and not dbt_is_deleted::boolean order by all"
         )

@@ -15,6 +15,11 @@ from boathouse.settings import MIB, Settings
 from boathouse.sql import identifier
 
 
+@pytest.fixture(autouse=True)
+def _kept_attached() -> None:
+    """Leave it to each test whether the lake stays attached."""
+
+
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return settings for a home that has a lake."""

@@ -81,7 +81,7 @@ def on_disk(settings: Settings) -> set[str]:
 
 
 def in_catalog(settings: Settings) -> set[str]:
-    with lake.connect(settings, read_only=True) as opened:
+    with lake.connect(settings) as opened:
         return {file.path for file in lake_files.referenced(opened, settings)}
 
 

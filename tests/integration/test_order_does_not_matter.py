@@ -12,7 +12,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import zip_longest
+from itertools import count, zip_longest
 from typing import Any
 
 import pytest
@@ -65,9 +65,10 @@ def new_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewWareh
     dbt.close_connection()
     contracts = load_contracts(template.project)
 
+    names = map("home-{}".format, count())  # of its own: what is attached is known by its place
+
     def make() -> Warehouse:
-        shutil.rmtree(folder / "home", ignore_errors=True)
-        return Warehouse(clone(template, folder / "home"), contracts, manifest)
+        return Warehouse(clone(template, folder / next(names)), contracts, manifest)
 
     yield make
     dbt.close_connection()

@@ -185,11 +185,8 @@ def _engine() -> duckdb.DuckDBPyConnection:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Lake]:
     """Open a lake for reading."""
-    con = _Connection()
-    try:
-        yield lake.attach(con, settings, read_only=True)  # type: ignore[arg-type]
-    finally:
-        con.close()
+    with quick_connections(), lake.connect(settings) as reader:
+        yield reader
 
 
 @contextmanager

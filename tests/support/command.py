@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from boathouse import lake, lock
+from boathouse.release.opened import opened
 from boathouse.settings import Settings
-from boathouse.sql import literal
 from support import forked
 from support.homes import REPOSITORY, by_hand, clone
 
@@ -134,9 +132,7 @@ class House:
 
     def released(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query on the released file, as somebody opening it now sees it."""
-        with duckdb.connect() as con:
-            con.execute(f"attach {literal(str(self.settings.warehouse))} as it (read_only)")
-            con.execute("use it")
+        with opened(self.settings.warehouse) as con:
             return con.execute(query).fetchall()
 
     def wait_for_writer(self, process: Running, command: str) -> None:

@@ -10,6 +10,7 @@ import duckdb
 
 from boathouse import lake
 from boathouse.build import dbt
+from boathouse.release import opened
 
 
 @dataclass
@@ -61,6 +62,10 @@ def counted() -> Iterator[Counts]:
         return _Counted(connect(*arguments, **more), counts)
 
     dbt.close_connection()
-    with patch.object(duckdb, "connect", start), patch.object(lake, "_idle", lake._Idle()):
+    with (
+        patch.object(duckdb, "connect", start),
+        patch.object(lake, "_idle", lake._Idle()),
+        patch.object(opened, "_idle", []),
+    ):
         yield counts
         dbt.close_connection()

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import duckdb
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from boathouse import demo, lake, pipeline
@@ -19,6 +21,9 @@ from boathouse.release import release
 from boathouse.settings import Settings
 from support.command import PATIENCE_SECONDS
 from support.homes import REPOSITORY, copy_project
+
+# A page that is tested looks through all that is installed; what it finds stays the same.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 SCRIPT = "<script>alert(1)</script>"
 BOLD = "**x** :red[y] $z$ [a](b)"

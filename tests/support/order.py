@@ -252,7 +252,7 @@ class Warehouse:
 
     def rows(self, columns: Mapping[str, Sequence[str]]) -> Contents:
         """Return the rows of these marts, in these columns."""
-        with lake.connect(self.settings, read_only=True) as opened:
+        with lake.connect(self.settings) as opened:
             return {
                 name: Counter(
                     _comparable(row)
@@ -264,7 +264,7 @@ class Warehouse:
     def ledger(self) -> Counter[tuple[Any, ...]]:
         """Return what the ledger calls `loaded`."""
         query = "select source, file_name, file_sha256 from lake.meta.loads where status = 'loaded'"
-        with lake.connect(self.settings, read_only=True) as opened:
+        with lake.connect(self.settings) as opened:
             return Counter(opened.rows(query))
 
 
