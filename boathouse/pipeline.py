@@ -51,7 +51,7 @@ class RunReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
-        return asdict(self)
+        return {**asdict(self), "load": self.load.as_dict()}
 
 
 @lock.starting_over
@@ -69,7 +69,8 @@ def run(
 
     Only what is out of date is built: see `boathouse.build.plan`. With `allow_shrink` marts may
     have lost any number of rows. With `BOATHOUSE_RELEASES` the release goes there, too, when others
-    may write again, and the originals to `BOATHOUSE_ARCHIVE`.
+    may write again, and the originals to `BOATHOUSE_ARCHIVE`. Whether all that waits could be
+    reached is told by the report: see `LoadReport.require_reached`.
 
     Raises:
         BuildError: a model or test failed; what was loaded stays loaded, nothing is released.

@@ -72,6 +72,7 @@ class Status:
     blockers: list[str]
     current_release: Any
     pulled_from: str  # where the releases come from, of a home without a lake; else empty
+    landing_trouble: str  # why nobody can tell what waits in `BOATHOUSE_LANDING`; else empty
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
@@ -84,12 +85,8 @@ def collect(settings: Settings) -> Status:
     Of a home that pulls its releases it is what the current one tells.
     """
     contracts = load_contracts(settings.project)
-    waiting = {
-        source: len(files)
-        for source, files in deliveries.find(
-            settings.model_copy(update={"settle_seconds": 0}), contracts
-        ).by_source.items()
-    }
+    found = deliveries.find(settings.model_copy(update={"settle_seconds": 0}), contracts)
+    waiting = {source: len(files) for source, files in found.by_source.items()}
     writer = lock.holder(settings) if lock.is_held(settings) else None
     facts: dict[str, tuple[Any, ...]] = {}
     last_build, blockers = None, []
@@ -127,6 +124,7 @@ def collect(settings: Settings) -> Status:
         blockers,
         current,
         address,
+        str(found.trouble or ""),
     )
 
 

@@ -105,6 +105,8 @@ class _Watch:
         self._tried_files = found
         if self._is_due or found or project != self._parsed_project:
             self._run(project)
+        elif waiting.trouble is not None:
+            raise waiting.trouble
         elif files.spoilt_for_readers(self._settings) is not None:
             with lock.writer(self._settings, "boathouse watch"):
                 files.mend_readers(self._settings)
@@ -122,8 +124,9 @@ class _Watch:
             on_step=lambda _: self._beat(),
         )
         self._is_due = False
-        self._note_done(report.load)
         _tell(self._on_run, report)
+        report.load.require_reached()
+        self._note_done(report.load)
 
     def _beat(self) -> None:
         self._heartbeat.beat(self._trouble.message if self._trouble else "")

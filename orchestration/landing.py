@@ -106,6 +106,8 @@ def landing_sensor(
         if unfinished := _unfinished_run(context):
             return SkipReason(f"Run {unfinished} is still at it.")
         waiting = _wait_for_files(project)
+        if not waiting.count and waiting.trouble is not None:
+            raise waiting.trouble
         if not waiting.count:
             return SkipReason("Nothing waits in landing.")
         asked = Asked.read(context.cursor)
@@ -136,6 +138,6 @@ def _wait_for_files(project: Project) -> Waiting:
     deadline = time.monotonic() + WATCH_SECONDS
     while True:
         waiting = deliveries.find(project.settings, project.contracts)
-        if waiting.count or time.monotonic() > deadline:
+        if waiting.count or waiting.trouble or time.monotonic() > deadline:
             return waiting
         time.sleep(LOOK_SECONDS)

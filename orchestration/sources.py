@@ -78,7 +78,11 @@ def _asset(project: Project, translator: Translator, contract: Contract) -> Asse
             act = quarantine.replay if config.replay_quarantine else load
             with lock.writer(project.settings, command_of(context)):
                 loaded = act(project.settings, project.contracts, sources=(contract.source,))
-        report = loaded.sources.get(contract.source, SourceReport())
+            report = loaded.sources.get(contract.source, SourceReport())
+            if not report.load_ids:  # what was loaded shall be built; the sensor tells the rest
+                loaded.require_reached()
+        if loaded.trouble is not None:
+            context.log.warning(str(loaded.trouble))
         for problem in loaded.problems:
             context.log.warning(f"{problem.file} ({problem.status}): {problem.reason}")
         with open_to_read(project) as opened:

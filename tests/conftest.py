@@ -56,6 +56,7 @@ TOGETHER = (
     "tests/integration/test_originals",
     "tests/integration/test_postgres",
     "tests/integration/test_pushed_releases",
+    "tests/integration/test_shared_backup",
 )
 
 

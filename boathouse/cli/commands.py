@@ -79,8 +79,12 @@ def generate(
             f"There is no source {unknown[0]!r}.", hint=f"Sources: {', '.join(contracts)}."
         )
     is_used = settings.archive_folder.exists()
-    if if_empty and (is_used or deliveries.find(settings, contracts).count):
-        return
+    if if_empty:
+        waiting = deliveries.find(settings, contracts)
+        if waiting.trouble is not None:
+            raise waiting.trouble
+        if is_used or waiting.count:
+            return
     try:
         last = date.fromisoformat(until) if until else None
     except ValueError:
@@ -116,6 +120,7 @@ def load(
         )
     print_json(report.as_dict()) if json else show.load_report(report)
     originals.carry_off(settings)
+    report.require_reached()
     if strict and report.has_rejects:
         raise typer.Exit(EXIT_REJECTS)
 
@@ -205,6 +210,7 @@ def run(
             allow_shrink=allow_shrink,
         )
     print_json(report.as_dict()) if json else show.run_report(report, settings)
+    report.load.require_reached()
     if strict and report.load.has_rejects:
         raise typer.Exit(EXIT_REJECTS)
 
@@ -416,6 +422,7 @@ def quarantine_replay(
     settings = _settings()
     report = replay(settings, _contracts(settings), _distinct(source))
     print_json(report.as_dict()) if json else show.load_report(report)
+    report.require_reached()
     left = waiting(settings, _distinct(source))
     if strict and (left.rows or left.files):
         raise typer.Exit(EXIT_REJECTS)

@@ -67,7 +67,8 @@ def _plural(count: int, thing: str) -> str:
 def load_report(report: LoadReport) -> None:
     """Print what a load did."""
     if not report.sources:
-        console.print("Nothing to load: landing holds no new files.")
+        here = "" if report.trouble is None else " here"
+        console.print(f"Nothing to load: landing{here} holds no new files.")
     else:
         table = _table(
             "Loaded", "source", "#files", "#rejected files", "#rows read", "#loaded", "#rejected"
@@ -245,6 +246,10 @@ def status(state: Status) -> None:
             _number(source.files_rejected),
         )
     console.print(table)
+    if state.landing_trouble:
+        console.print(
+            f"Of what waits only the files here are known: {state.landing_trouble}", markup=False
+        )
     if state.pulled_from:
         console.print(
             f"This home has no lake: its releases come from {state.pulled_from}, and the rest is "

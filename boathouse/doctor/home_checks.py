@@ -256,6 +256,8 @@ def check_landing(settings: Settings) -> Iterator[Finding]:
             + (f", nor {len(waiting.unknown) - 1} more." if waiting.unknown[1:] else "."),
             "Put it into its source's folder, or set one up with `boathouse source new`.",
         )
+    if waiting.trouble is not None:
+        yield Finding("landing", "problem", waiting.trouble.message, waiting.trouble.hint)
     rejected = _rejected(settings)
     if rejected:
         yield Finding(
@@ -264,7 +266,7 @@ def check_landing(settings: Settings) -> Iterator[Finding]:
             f"{rejected} files were refused and wait in {settings.rejected}.",
             "`boathouse quarantine list` says why; after a fix, `boathouse quarantine replay`.",
         )
-    if not (old or waiting.unknown or rejected):
+    if not (old or waiting.unknown or waiting.trouble or rejected):
         yield Finding("landing", "ok", f"{waiting.count} files wait, none for long.")
 
 

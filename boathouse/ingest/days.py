@@ -78,8 +78,10 @@ def load_days(
         return day_of(contract, file.name) in days
 
     with lock.writer(settings, command):
-        waiting = deliveries.find(settings, contracts, (source,)).by_source.get(source, [])
-        there = {day_of(contract, file.name) for file in waiting}
+        waiting = deliveries.find(settings, contracts, (source,))
+        if waiting.trouble is not None:
+            raise waiting.trouble  # a newer file of that day may lie there
+        there = {day_of(contract, file.name) for file in waiting.by_source.get(source, [])}
         for day in sorted(set(days) - there):
             _put_back(settings, contract, day)
         return load(

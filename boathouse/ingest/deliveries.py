@@ -11,6 +11,7 @@ from pathlib import Path
 
 from boathouse.bucket import Entry
 from boathouse.contracts import Contract
+from boathouse.errors import BoathouseError
 from boathouse.ingest import inbox
 from boathouse.settings import Settings
 
@@ -38,6 +39,7 @@ class Waiting:
     by_source: dict[str, list[Delivery]] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    trouble: BoathouseError | None = None  # why nobody can tell what lies in `BOATHOUSE_LANDING`
 
     @property
     def count(self) -> int:
@@ -57,10 +59,8 @@ def find(
     """Return what waits in landing, in the order of names; of some sources only, unless empty.
 
     A file lies in its source's folder (or below), or directly in landing when exactly one
-    contract's pattern fits its name. So it does below `BOATHOUSE_LANDING`.
-
-    Raises:
-        DeniedError, UnreachableError: that does not let us in, or does not answer.
+    contract's pattern fits its name. So it does below `BOATHOUSE_LANDING`; whether that lets us
+    in, and answers, is told by `Waiting.trouble`.
     """
     waiting = Waiting()
     for entry in _entries(settings.landing_folder):
@@ -76,7 +76,10 @@ def find(
             elif not only or fitting[0].source in only:
                 _add(entry, entry.name, fitting[0], waiting)
     _leave_unsettled(settings, waiting)
-    _add_stored(settings, contracts, only, waiting)
+    try:
+        _add_stored(settings, contracts, only, waiting)
+    except inbox.TROUBLES as error:
+        waiting.trouble = error
     waiting.by_source = {s: files for s, files in sorted(waiting.by_source.items()) if files}
     return waiting
 

@@ -10,7 +10,9 @@ that shares the lake has taken them.
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -18,11 +20,15 @@ from typing import TYPE_CHECKING
 from boathouse import bucket
 from boathouse.bucket import Entry
 from boathouse.checkpoints import reached
+from boathouse.errors import DeniedError, UnreachableError
 from boathouse.settings import Settings
 
 if TYPE_CHECKING:
     from boathouse.ingest.deliveries import Delivery
+    from boathouse.ingest.report import LoadReport
 
+# Why a store cannot be asked. What does not lie in it is loaded all the same.
+TROUBLES = (DeniedError, UnreachableError)
 # Who looks into landing again and again asks the store no more often.
 LIST_SECONDS = 2.0
 
@@ -56,47 +62,46 @@ def empty(settings: Settings) -> None:
     shutil.rmtree(folder(settings), ignore_errors=True)
 
 
-def fetch(settings: Settings, files: Iterable["Delivery"]) -> list["Delivery"]:
-    """Bring the files that lie in the store, and return them.
+@contextmanager
+def taken(settings: Settings, files: Sequence["Delivery"], report: "LoadReport") -> Iterator[None]:
+    """Have the files of a transaction here for a `with` block, and then no more in the store.
 
-    Who is not there any more, or not as it was, is left out: the next load sees to it.
+    What is not there any more, or not as it was, is left out: the next load sees to it. So it is
+    with all that a store does not give, or let go of, when it fails, as the report is told.
     """
-    remote = [(file, file.entry) for file in files if file.entry is not None]
-    if not remote:
-        return []
-    store = bucket.of(settings, "landing")
-
-    def bring(pair: "tuple[Delivery, Entry]") -> bool:
-        file, entry = pair
-        if file.path.exists():  # brought for a transaction that is tried again
-            return True
-        file.path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder(settings), prefix=".", delete=False) as file_of_part:
-            part = Path(file_of_part.name)
+    remote = [file for file in files if file.entry]
+    if remote and report.trouble is None:
         try:
-            is_there = store.download_version(entry, part)
-            if is_there:
-                os.utime(part, ns=(file.modified_ns, file.modified_ns))
-                part.replace(file.path)
-                reached("inbox:fetched")
-            return is_there
-        finally:
-            part.unlink(missing_ok=True)
-
-    are_here = bucket.at_once(bring, remote)
-    return [file for (file, _), is_here in zip(remote, are_here, strict=True) if is_here]
-
-
-def finish(settings: Settings, brought: "list[Delivery]") -> None:
-    """Delete from the store what a load has archived or rejected; leave all else there."""
+            bucket.at_once(partial(_bring, settings, bucket.of(settings, "landing")), remote)
+        except TROUBLES as error:
+            report.trouble = error
+    brought = [file for file in remote if file.path.exists()]
+    yield
     done = [file.entry for file in brought if file.entry and not os.path.lexists(file.path)]
-    if done:
-        store = bucket.of(settings, "landing")
-
-        def take(entry: Entry) -> None:
-            store.delete_version(entry)
-            reached("inbox:deleted")
-
-        bucket.at_once(take, done)
+    if done and report.trouble is None:
+        try:
+            bucket.at_once(partial(_delete, bucket.of(settings, "landing")), done)
+        except TROUBLES as error:
+            report.trouble = error
     for file in brought:
         file.path.unlink(missing_ok=True)
+
+
+def _bring(settings: Settings, store: bucket.Bucket, file: "Delivery") -> None:
+    if file.entry is None or file.path.exists():  # brought for a transaction that is tried again
+        return
+    file.path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=folder(settings), prefix=".", delete=False) as file_of_part:
+        part = Path(file_of_part.name)
+    try:
+        if store.download_version(file.entry, part):
+            os.utime(part, ns=(file.modified_ns, file.modified_ns))
+            part.replace(file.path)
+            reached("inbox:fetched")
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _delete(store: bucket.Bucket, entry: Entry) -> None:
+    store.delete_version(entry)
+    reached("inbox:deleted")

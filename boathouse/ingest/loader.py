@@ -67,7 +67,6 @@ def load(
     Raises:
         UsageError: there is no contract for one of `sources`.
         LakeError, LockTimeoutError: the lake cannot be written.
-        DeniedError, UnreachableError: `BOATHOUSE_LANDING` does not let us in, or does not answer.
     """
     unknown = [source for source in sources if source not in contracts]
     if unknown:
@@ -83,6 +82,7 @@ def load(
         waiting = deliveries.find(settings, contracts, sources)
         report.left_alone = list(waiting.unfinished)
         report.unknown = list(waiting.unknown)
+        report.trouble = waiting.trouble
         to_do = _ToDo(
             batch
             for files in waiting.by_source.values()
@@ -95,9 +95,8 @@ def load(
                 catalog.ensure(opened, dict(contracts))
                 for batch in to_do:
                     contract = contracts[batch[0].source]
-                    brought = inbox.fetch(settings, batch)
-                    load_batch(opened, contract, batch, settings, report, again=again)
-                    inbox.finish(settings, brought)
+                    with inbox.taken(settings, batch, report):
+                        load_batch(opened, contract, batch, settings, report, again=again)
                     if on_progress:
                         on_progress(waiting.count - to_do.files_left, waiting.count)
         inbox.empty(settings)

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from boathouse.errors import BoathouseError
 from boathouse.ingest.deliveries import Delivery
 
 MOST_PROBLEMS = 1000
@@ -62,6 +63,7 @@ class LoadReport:
     problems: list[Problem] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    trouble: BoathouseError | None = None  # why not all that waits could be looked at, or taken
     seconds: float = 0.0
 
     def _source(self, source: str) -> SourceReport:
@@ -114,6 +116,15 @@ class LoadReport:
         """Return whether any row or file was rejected."""
         return any(c.rows_rejected or c.files_rejected for c in self.sources.values())
 
+    def require_reached(self) -> None:
+        """Do nothing when all that waits could be looked at and taken; all else is done.
+
+        Raises:
+            DeniedError, UnreachableError: `BOATHOUSE_LANDING` does not let us in, or answer.
+        """
+        if self.trouble is not None:
+            raise self.trouble
+
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
-        return asdict(self)
+        return {**asdict(self), "trouble": str(self.trouble) if self.trouble else None}

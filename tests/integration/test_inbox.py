@@ -4,6 +4,7 @@ import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.command import House, finish, wait_until
@@ -15,7 +16,6 @@ from boathouse.errors import UnreachableError
 from boathouse.ingest import deliveries, inbox
 from boathouse.ingest.loader import load
 from boathouse.ingest.report import LoadReport
-from boathouse.settings import Settings
 
 PREFIX = "landing"
 HEAD = "PurchaseID,product,user,date\n"
@@ -150,14 +150,14 @@ def test_file_that_is_replaced_meanwhile_is_taken_by_the_next_load(
     house: House, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, FIRST, DAY_1)
-    bring = inbox.finish
+    delete = inbox._delete
 
-    def finish_late(*arguments: object) -> None:
+    def delete_late(*arguments: Any) -> None:
         put(store, FIRST, DAY_2)
-        bring(*arguments)  # type: ignore[arg-type]
+        delete(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(inbox, "finish", finish_late)
+        patch.setattr(inbox, "_delete", delete_late)
         take(house)
     assert store.objects() == {f"{PREFIX}/purchases/{FIRST}": DAY_2.encode()}
     take(house)
@@ -170,13 +170,13 @@ def test_file_that_is_gone_or_another_when_it_is_brought_is_left_alone(
 ) -> None:
     put(store, FIRST, DAY_1)
     put(store, SECOND, DAY_2)
-    bring = inbox.fetch
+    bring = inbox._bring
 
-    def fetch_late(*arguments: object) -> object:
+    def bring_late(*arguments: Any) -> None:
         store.put({f"{PREFIX}/purchases/{FIRST}": DAY_2.encode()})  # others take one, replace one
-        return bring(*arguments)  # type: ignore[arg-type]
+        bring(*arguments)
 
-    monkeypatch.setattr(inbox, "fetch", fetch_late)
+    monkeypatch.setattr(inbox, "_bring", bring_late)
     report = take(house)
     assert sorted(report.left_alone) == [f"purchases/{FIRST}", f"purchases/{SECOND}"]
     assert list(store.objects()) == [f"{PREFIX}/purchases/{FIRST}"]
@@ -212,40 +212,65 @@ def test_load_that_was_killed_while_it_deleted_loads_nothing_twice(
     assert store.objects() == {}
 
 
-def test_store_that_does_not_answer_is_told_and_nothing_is_set_aside(
+def test_store_that_does_not_answer_is_told_and_holds_back_nothing_that_is_here(
     house: House, store: Store
 ) -> None:
+    silent = {"BOATHOUSE_S3_ENDPOINT": "http://127.0.0.1:1"}
     put(store, FIRST, DAY_1)
-    told = house.boathouse("load", code=1, BOATHOUSE_S3_ENDPOINT="http://127.0.0.1:1").stderr
-    assert f"s3://{BUCKET}/{PREFIX} does not answer" in told
-    assert "BOATHOUSE_LANDING" in told
-    doctor = house.boathouse("doctor", code=1, BOATHOUSE_S3_ENDPOINT="http://127.0.0.1:1")
-    assert "does not answer" in doctor.stdout
+    house.drop("purchases", SECOND, DAY_2)
+    done = house.boathouse("run", code=1, **silent)
+    assert f"s3://{BUCKET}/{PREFIX} does not answer" in done.stderr
+    assert "BOATHOUSE_LANDING" in done.stderr
+    assert house.released("select count(*) from marts.fct_purchases") == [(2,)]
+    require_loaded(house, SECOND)
+    for command, code in (("status", 0), ("doctor", 1)):
+        assert "does not answer" in house.boathouse(command, code=code, **silent).stdout
+    assert "does not answer" in house.boathouse("load", code=1, **silent).stderr
     take(house)
-    require_loaded(house, FIRST)
+    require_loaded(house, FIRST, SECOND)
 
 
+@pytest.mark.parametrize("step", ["_bring", "_delete"])
 def test_store_that_fails_in_the_middle_leaves_nothing_half_done(
-    house: House, store: Store, monkeypatch: pytest.MonkeyPatch
+    house: House, store: Store, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
+    third = "purchases_2023-07-23.csv"
     put(store, FIRST, DAY_1)
     put(store, SECOND, DAY_2)
-    settings = house.settings.model_copy(update={"batch_files": 1})
-    contracts = load_contracts(house.project)
-    bring = inbox.fetch
+    house.drop("purchases", third, DAY_1)
+    act = getattr(inbox, step)
+    done = []
 
-    def fail_for_the_second(settings: Settings, files: list[deliveries.Delivery]) -> object:
-        if files[0].name == SECOND:
+    def fail_for_the_second(*arguments: Any) -> None:
+        done.append(arguments)
+        if len(done) == 2:
             raise UnreachableError("It hangs.")
-        return bring(settings, files)
+        act(*arguments)
 
-    with monkeypatch.context() as patch, pytest.raises(UnreachableError):
-        patch.setattr(inbox, "fetch", fail_for_the_second)
-        load(settings, contracts)
-    require_loaded(house, FIRST)
+    settings = house.settings.model_copy(update={"batch_files": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, step, fail_for_the_second)
+        report = load(settings, load_contracts(house.project))
+    with pytest.raises(UnreachableError, match="It hangs"):
+        report.require_reached()
+    require_loaded(house, *[FIRST, SECOND, third] if step == "_delete" else [FIRST, third])
     assert list(store.objects()) == [f"{PREFIX}/purchases/{SECOND}"]
-    load(house.settings, contracts)
-    require_loaded(house, FIRST, SECOND)
+    assert take(house).trouble is None
+    rows = house.in_lake("select _file, count(*) from lake.raw.purchases group by all order by all")
+    assert rows == [(name, 2) for name in (FIRST, SECOND, third)]
+    assert store.objects() == {}
+
+
+def test_watch_goes_on_with_what_is_here_while_the_store_does_not_answer(house: House) -> None:
+    silent = {"BOATHOUSE_S3_ENDPOINT": "http://127.0.0.1:1"}
+    house.drop("purchases", FIRST, DAY_1)
+    with house.running("watch", "--interval", "0.1", **silent) as watching:
+        wait_until(lambda: house.settings.warehouse.exists(), "a release", watching)
+        house.drop("purchases", SECOND, DAY_2)
+        count = "select count(*) from marts.fct_purchase_versions"
+        wait_until(lambda: house.released(count) == [(3,)], "a second release", watching)
+        watching.send_signal(signal.SIGTERM)
+        assert "does not answer" in finish(watching).stderr
 
 
 def test_watch_takes_what_comes(house: House, store: Store) -> None:

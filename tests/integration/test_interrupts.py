@@ -91,6 +91,16 @@ class Terminal:
 
         self.wait_until(is_writing, "it writes")
 
+    def press_until_heard(self, answer: str) -> None:
+        """Interrupt all that runs there until this can be read; see `interrupt`."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        patient_until = time.monotonic() + PATIENCE_SECONDS / 10
+        while answer not in self.shown() and time.monotonic() < patient_until:
+            time.sleep(0.02)
+        if answer not in self.shown():
+            os.killpg(self.process.pid, signal.SIGINT)
+        self.wait_for(answer)
+
     def interrupt(self) -> int:
         """Interrupt all that runs there until it ends; return its exit code.
 
@@ -309,8 +319,7 @@ def test_second_ctrl_c_ends_a_watch_in_the_middle_of_a_run(editable_house: Setti
             lambda: log.exists() and "model staging.stg_sessions__slow" in log.read_text(),
             "the long query runs",
         )
-        os.killpg(typed.process.pid, signal.SIGINT)
-        typed.wait_for("Ctrl-C again stops it")
+        typed.press_until_heard("Ctrl-C again stops it")
         assert "✗ Interrupted.\n" in typed.press_ctrl_c(130)
     assert last_build(editable_house).status == "interrupted"
 
