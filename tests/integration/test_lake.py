@@ -1,7 +1,9 @@
 """The lake is opened again and again in one process, each time as if for the first time."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -128,6 +130,25 @@ def test_lake_that_is_kept_attached_is_attached_once_and_shows_what_others_commi
     with lake.connect(settings) as opened:
         assert opened.rows("from lake.meta.theirs") == [], "what was not committed was undone"
     assert len(engines) == 1, "but for the one after the error"
+
+
+def test_catalogue_that_was_put_in_the_place_of_a_kept_one_is_attached_anew(
+    settings: Settings, tmp_path: Path
+) -> None:
+    path = settings.catalog_file
+    assert path is not None
+    before = shutil.copy(path, tmp_path / "before.sqlite")
+    with lake.kept_attached():
+        houses.execute(settings, "create table lake.meta.later as select 1 as n")
+        first = attached(settings)
+        assert attached(settings) == first
+        before.replace(path)
+        assert attached(settings) != first
+        houses.execute(settings, "create table lake.meta.others as select 2 as m")
+        with lake.connect(settings) as opened:
+            assert opened.rows("from lake.meta.others") == [(2,)]
+            with pytest.raises(duckdb.CatalogException):
+                opened.rows("from lake.meta.later")
 
 
 def test_another_thread_may_open_the_lake_that_is_kept_attached(settings: Settings) -> None:
