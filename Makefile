@@ -63,8 +63,8 @@ system:
 			"the tests that need it are skipped."; \
 	fi
 
-# Twice as many as there are processors: tests of services, and of a disk, wait for them.
-WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) * 2))
+# One more than there are processors: tests of services wait for them.
+WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 
 test: lint system
 	@$(BIN)/pytest -n $(WORKERS)
