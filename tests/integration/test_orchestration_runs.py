@@ -468,3 +468,21 @@ def test_file_that_is_being_written_is_left_alone(dagster: Dagster, monkeypatch:
     monkeypatch.setattr(landing, "WATCH_SECONDS", 0.0)
     houses.put(dagster.settings, "purchases", "purchases_2026-03-07.csv.part", b"x")
     assert "Nothing waits" in str(dagster.tick().skip_message)
+
+
+def test_landing_store_that_does_not_answer_is_told_and_holds_back_nothing_that_is_here(
+    dagster: Dagster, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(running, "FIRST_PAUSE_SECONDS", 0.01)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    silent = {"landing": "s3://boats/landing", "s3_endpoint": "http://127.0.0.1:1"}
+    dagster = Dagster(dagster.settings.model_copy(update=silent), dagster.instance)
+    with pytest.raises(Exception, match="s3://boats/landing does not answer"):
+        dagster.tick()
+    done = dagster.run("deliveries", succeeds=False, asset_selection=[RAW])
+    (failure,) = done.get_step_failure_events()
+    assert "does not answer" in str(failure.event_specific_data)
+    snapshot(dagster.settings, "2026-03-07", "1,9,5,2026-02-01", "3,7,6,2026-02-01")
+    dagster.deliver()
+    assert released(dagster.settings) == (2, 2)

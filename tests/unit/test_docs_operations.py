@@ -193,6 +193,7 @@ SHOWN_BY = {
         "test_store_that_does_not_answer_is_told_and_holds_back_nothing_that_is_here",
         "test_store_that_fails_in_the_middle_leaves_nothing_half_done",
         "test_watch_goes_on_with_what_is_here_while_the_store_does_not_answer",
+        "test_landing_store_that_does_not_answer_is_told_and_holds_back_nothing_that_is_here",
     ],
     "… or a file there is replaced meanwhile": [
         "test_file_that_is_replaced_meanwhile_is_taken_by_the_next_load",
