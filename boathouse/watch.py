@@ -105,9 +105,9 @@ class _Watch:
         self._tried_files = found
         if self._is_due or found or project != self._parsed_project:
             self._run(project)
-        elif waiting.trouble is not None:
-            raise waiting.trouble
-        elif files.spoilt_for_readers(self._settings) is not None:
+            return
+        waiting.require_reached()
+        if files.spoilt_for_readers(self._settings) is not None:
             with lock.writer(self._settings, "boathouse watch"):
                 files.mend_readers(self._settings)
 

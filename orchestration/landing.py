@@ -106,9 +106,8 @@ def landing_sensor(
         if unfinished := _unfinished_run(context):
             return SkipReason(f"Run {unfinished} is still at it.")
         waiting = _wait_for_files(project)
-        if not waiting.count and waiting.trouble is not None:
-            raise waiting.trouble
         if not waiting.count:
+            waiting.require_reached()
             return SkipReason("Nothing waits in landing.")
         asked = Asked.read(context.cursor)
         now = asked.next(fingerprint(waiting), time.time())

@@ -79,11 +79,12 @@ def generate(
             f"There is no source {unknown[0]!r}.", hint=f"Sources: {', '.join(contracts)}."
         )
     is_used = settings.archive_folder.exists()
+    if if_empty and is_used:
+        return
     if if_empty:
         waiting = deliveries.find(settings, contracts)
-        if waiting.trouble is not None:
-            raise waiting.trouble
-        if is_used or waiting.count:
+        waiting.require_reached()
+        if waiting.count:
             return
     try:
         last = date.fromisoformat(until) if until else None

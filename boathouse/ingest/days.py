@@ -79,8 +79,7 @@ def load_days(
 
     with lock.writer(settings, command):
         waiting = deliveries.find(settings, contracts, (source,))
-        if waiting.trouble is not None:
-            raise waiting.trouble  # a newer file of that day may lie there
+        waiting.require_reached()  # a newer file of that day may lie there
         there = {day_of(contract, file.name) for file in waiting.by_source.get(source, [])}
         for day in sorted(set(days) - there):
             _put_back(settings, contract, day)

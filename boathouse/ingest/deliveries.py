@@ -46,6 +46,15 @@ class Waiting:
         """Return how many files can be loaded."""
         return sum(len(deliveries) for deliveries in self.by_source.values())
 
+    def require_reached(self) -> None:
+        """Do nothing when all that waits is known.
+
+        Raises:
+            DeniedError, UnreachableError: `BOATHOUSE_LANDING` does not let us in, or answer.
+        """
+        if self.trouble is not None:
+            raise self.trouble
+
 
 def make_folders(settings: Settings, contracts: Mapping[str, Contract]) -> None:
     """Make landing's folder for every source, so that a person sees where files go."""

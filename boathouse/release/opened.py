@@ -9,14 +9,12 @@ import duckdb
 
 from boathouse.sql import identifier, literal
 
-NAME = "released"
-
 _lock = threading.Lock()
 _idle: list[duckdb.DuckDBPyConnection] = []  # one at most: a new one costs ten times the look
 
 
 @contextmanager
-def opened(path: Path, name: str = NAME) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(path: Path, name: str = "released") -> Iterator[duckdb.DuckDBPyConnection]:
     """Attach a released file, to be read, under a name that need not be said, for a `with` block.
 
     Raises:

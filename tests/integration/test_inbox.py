@@ -223,6 +223,7 @@ def test_store_that_does_not_answer_is_told_and_holds_back_nothing_that_is_here(
     assert "BOATHOUSE_LANDING" in done.stderr
     assert house.released("select count(*) from marts.fct_purchases") == [(2,)]
     require_loaded(house, SECOND)
+    house.boathouse("generate", "--if-empty", **silent)  # as `make warehouse` does
     for command, code in (("status", 0), ("doctor", 1)):
         assert "does not answer" in house.boathouse(command, code=code, **silent).stdout
     assert "does not answer" in house.boathouse("load", code=1, **silent).stderr
